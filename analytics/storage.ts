@@ -1,0 +1,118 @@
+import type { Answer, QueryName, QueryParameters } from '../schemas/api.ts'
+import type { BatchMetadata } from '../schemas/batch.ts'
+import type { Receipt, TokenRole, UploadKind } from '../schemas/catalog.ts'
+
+/**
+ * The storage seam: all that the rest of the hub may ask of the engine that keeps and counts the data. DuckDB over
+ * Parquet (`duckdb-storage.ts`) is the embedded default; ClickHouse would stand behind the same lines.
+ */
+export interface Storage {
+  // --- sensors and tokens
+  /** @throws SENSOR_EXISTS, PREFIX_OVERLAPS */
+  addSensor(sensor: NewSensor): Promise<SensorRecord>
+  listSensors(): Promise<SensorRecord[]>
+  findSensor(sensor: string): Promise<SensorRecord | null>
+  addToken(token: { sha256: string; id: string; role: TokenRole; sensor: string | null }): Promise<void>
+  /** A valid token; null when unknown or revoked. */
+  findToken(sha256: string): Promise<TokenRecord | null>
+  listTokens(): Promise<(TokenRecord & { created_at: string; revoked_at: string | null })[]>
+  /** @returns false when there is no such token */
+  revokeToken(id: string): Promise<boolean>
+
+  // --- received
+  findReceipt(sensor: string, sha256: string): Promise<Receipt | null>
+  /**
+   * Commits the receipt of bytes that are already durable; when it resolves, the receipt is durable too.
+   * @returns the receipt that stands, and whether this call made it; calls with one identity at once make one receipt
+   */
+  recordReceived(upload: NewUpload): Promise<{ receipt: Receipt; created: boolean }>
+  /** Newest first. */
+  listReceipts(filter: { sensor?: string; limit: number }): Promise<Receipt[]>
+  /** Uploads received and not yet counted, oldest first. */
+  pending(limit: number): Promise<Receipt[]>
+
+  // --- counted
+  /**
+   * Counts a group of parsed uploads in one transaction: their flows become Parquet files (durable before the
+   * commit), the manifest, coverage, source economies and rollups follow, receipts turn to counted. All or nothing.
+   */
+  countGroup(uploads: readonly ParsedUpload[]): Promise<void>
+  quarantine(sensor: string, sha256: string, error: { code: string; message: string }): Promise<void>
+  /** An earlier counted upload of the sensor with this decompressed content; null when there is none. */
+  findContent(sensor: string, contentSha256: string): Promise<Receipt | null>
+
+  // --- answers
+  /**
+   * Answers one of the named questions.
+   * @throws QUERY_INVALID, QUERY_RANGE_UNALIGNED, QUERY_RANGE_TOO_WIDE, SENSOR_UNKNOWN (also outside the scope: the
+   *   answer must not tell whether it exists)
+   */
+  query<N extends QueryName>(name: N, parameters: QueryParameters<N>, scope: Scope): Promise<Answer<N>>
+  /** Days with data as [since, until) Unix seconds, and uploads per state. */
+  overview(scope: Scope): Promise<Overview>
+
+  // --- upkeep
+  /** Recomputes the rollups of a UTC day (Unix seconds of its start) from the lake. */
+  replaceDay(day: number): Promise<void>
+  /** Takes a UTC day out of lake and rollups; its files are unlinked after the commit. */
+  dropDay(day: number): Promise<void>
+  close(): Promise<void>
+}
+
+/** Whose data a caller may see; built into the SQL, never filtered afterwards. */
+export type Scope = { readonly sensors: 'all' | readonly string[] }
+
+export interface NewSensor {
+  readonly sensor: string
+  readonly economy: string
+  readonly organisation: string
+  /** Prefixes as text, separated by commas. */
+  readonly telescope: string
+}
+
+export interface SensorRecord extends NewSensor {
+  readonly telescope_epoch: number
+  readonly ipv4_addr_count: number
+  readonly has_ipv6: boolean
+  readonly created_at: string
+}
+
+export interface TokenRecord {
+  readonly token_id: string
+  readonly role: TokenRole
+  readonly sensor: string | null
+}
+
+export interface NewUpload {
+  readonly sensor: string
+  readonly sha256: string
+  readonly kind: UploadKind
+  readonly byte_count: number
+}
+
+export interface ParsedUpload {
+  readonly sensor: string
+  readonly sha256: string
+  readonly content_sha256: string
+  /** Set when the content was counted before: then there are no batches, and only the receipt changes. */
+  readonly duplicate_of: string | null
+  /** Files that our own child wrote. */
+  readonly batches: readonly { readonly path: string; readonly metadata: BatchMetadata }[]
+  readonly packets_read: number
+  readonly packets_kept: number
+  readonly drops: Readonly<Record<string, number>>
+  /** Unix microseconds. */
+  readonly first_packet: number | null
+  readonly last_packet: number | null
+  /** What was damaged, when what could be read is counted all the same. */
+  readonly error: { readonly code: string; readonly message: string } | null
+}
+
+export interface Overview {
+  readonly since: number | null
+  readonly until: number | null
+  readonly received: number
+  readonly counted: number
+  readonly quarantined: number
+  readonly geography: string
+}

@@ -1,0 +1,129 @@
+/**
+ * Every error that a person or a program can meet, in one table. A code is never reused for another meaning.
+ * The kind decides the exit status of a command; the status is what the hub answers.
+ */
+
+/** Who has to act: the caller (usage), whoever made the input, whoever runs the machine, or we ourselves. */
+export type ErrorKind = 'usage' | 'input' | 'operating' | 'bug'
+
+interface ErrorEntry {
+  readonly kind: ErrorKind
+  /** HTTP status when the hub answers with this code. */
+  readonly status: number
+  readonly doc: string
+}
+
+export const ERROR_CODES = {
+  // usage: the command or the request is put wrongly
+  USAGE: { kind: 'usage', status: 400, doc: 'A command was called with wrong options or arguments.' },
+  QUERY_INVALID: { kind: 'usage', status: 400, doc: 'A request has an unknown or unusable parameter.' },
+  QUERY_RANGE_UNALIGNED: { kind: 'usage', status: 400, doc: 'since or until is not on a bucket boundary.' },
+  QUERY_RANGE_TOO_WIDE: { kind: 'usage', status: 400, doc: 'More buckets were asked for than are served at once.' },
+  ADDRESS_INVALID: { kind: 'usage', status: 400, doc: 'Not an IP address or CIDR prefix.' },
+  TELESCOPE_TOO_LARGE: {
+    kind: 'usage',
+    status: 400,
+    doc: 'A telescope has more prefixes or addresses than supported.',
+  },
+  SENSOR_ID_INVALID: {
+    kind: 'usage',
+    status: 400,
+    doc: 'A sensor name is not lower-case letters, digits and hyphens.',
+  },
+  KEY_INVALID: { kind: 'usage', status: 400, doc: 'A key file does not hold one 256-bit key in hexadecimal.' },
+  NOT_FOUND: { kind: 'usage', status: 404, doc: 'No such page, resource or record.' },
+  METHOD_NOT_ALLOWED: { kind: 'usage', status: 405, doc: 'The resource exists but does not take this method.' },
+  UNAUTHENTICATED: { kind: 'usage', status: 401, doc: 'No token, or one that is unknown or revoked.' },
+  FORBIDDEN: { kind: 'usage', status: 403, doc: 'The token is valid but does not allow this.' },
+  SENSOR_UNKNOWN: { kind: 'usage', status: 404, doc: 'No sensor of this name is registered.' },
+  SENSOR_EXISTS: { kind: 'usage', status: 409, doc: 'A sensor of this name is registered already.' },
+  PREFIX_OVERLAPS: { kind: 'usage', status: 409, doc: 'A dark prefix overlaps one that another sensor has.' },
+  HUB_UNREACHABLE: { kind: 'operating', status: 502, doc: 'The hub did not answer.' },
+
+  // input: a capture, batch or body is damaged or is not what it says
+  CAPTURE_EMPTY: { kind: 'input', status: 422, doc: 'The capture has no bytes at all.' },
+  CAPTURE_FORMAT_UNKNOWN: { kind: 'input', status: 422, doc: 'Neither pcap nor pcapng, judged by the first bytes.' },
+  CAPTURE_VERSION_UNSUPPORTED: { kind: 'input', status: 422, doc: 'A pcap or pcapng version that is not defined.' },
+  CAPTURE_HEADER_INVALID: { kind: 'input', status: 422, doc: 'A file or section header contradicts itself.' },
+  CAPTURE_TRUNCATED: { kind: 'input', status: 422, doc: 'The capture ends within a record or block.' },
+  CAPTURE_RECORD_INVALID: { kind: 'input', status: 422, doc: 'A record or block has an impossible length.' },
+  CAPTURE_INTERFACE_UNKNOWN: {
+    kind: 'input',
+    status: 422,
+    doc: 'A packet names an interface not described before it.',
+  },
+  LINK_TYPE_UNSUPPORTED: {
+    kind: 'input',
+    status: 422,
+    doc: 'No packet could be read: the link type is not supported.',
+  },
+  COMPRESSION_INVALID: { kind: 'input', status: 422, doc: 'Compressed data is damaged or cut short.' },
+  COMPRESSION_BOMB: { kind: 'input', status: 422, doc: 'Compressed data expands beyond the allowed ratio or size.' },
+  CAPTURE_NOT_FOUND: { kind: 'input', status: 422, doc: 'A path names no file, or a directory without captures.' },
+  CAPTURE_UNREADABLE: { kind: 'input', status: 422, doc: 'The operating system refused to open or read the file.' },
+  CAPTURE_OFF_TELESCOPE: {
+    kind: 'input',
+    status: 422,
+    doc: 'No packet in the capture is for an address of this telescope.',
+  },
+  BATCH_INVALID: { kind: 'input', status: 422, doc: 'Not an Arrow stream of flows as this schema version defines it.' },
+  BATCH_VERSION_UNSUPPORTED: { kind: 'input', status: 422, doc: 'The batch was written with another schema version.' },
+  BATCH_SENSOR_MISMATCH: {
+    kind: 'input',
+    status: 422,
+    doc: 'The batch names another sensor than the one that sends it.',
+  },
+  DIGEST_MISMATCH: { kind: 'input', status: 422, doc: 'The body does not have the SHA-256 that the request names.' },
+  BODY_EMPTY: { kind: 'input', status: 400, doc: 'A body was expected and none came.' },
+  BODY_TOO_LARGE: { kind: 'input', status: 413, doc: 'The body is larger than the hub accepts.' },
+  BODY_CUT_SHORT: { kind: 'input', status: 400, doc: 'The connection ended before the body did.' },
+  PARSE_FAILED: { kind: 'input', status: 422, doc: 'The parsing child died or took too long on this upload.' },
+
+  // operating: the machine
+  DISK_FULL: { kind: 'operating', status: 507, doc: 'Not enough free disk to keep what comes in.' },
+  OUTPUT_UNWRITABLE: { kind: 'operating', status: 500, doc: 'An output file or folder cannot be written.' },
+  STORAGE_FAILED: { kind: 'operating', status: 503, doc: 'The catalog or the lake could not be read or written.' },
+  DATA_IN_USE: { kind: 'operating', status: 503, doc: 'Another process has the data folder open.' },
+  PORT_IN_USE: { kind: 'operating', status: 503, doc: 'The port is taken by another program.' },
+  NOT_READY: { kind: 'operating', status: 503, doc: 'The hub is starting or stopping.' },
+
+  // bug
+  INTERNAL: { kind: 'bug', status: 500, doc: 'A defect in Hirundo.' },
+} as const satisfies Record<string, ErrorEntry>
+
+export type ErrorCode = keyof typeof ERROR_CODES
+
+/** Plain values that say where and what: file, offset, expected, actual. Never a sensor's dark address. */
+export type ErrorDetails = Record<string, string | number | boolean | null>
+
+/**
+ * The one error class. The message is one lower-case line that starts with the thing, holds the values, and says
+ * what to do where that is not obvious.
+ */
+export class TelescopeError extends Error {
+  readonly code: ErrorCode
+  readonly details: ErrorDetails
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'TelescopeError'
+    this.code = code
+    this.details = details
+  }
+
+  get kind(): ErrorKind {
+    return ERROR_CODES[this.code].kind
+  }
+
+  get status(): number {
+    return ERROR_CODES[this.code].status
+  }
+}
+
+/** The shape of every error answer of the hub. */
+export interface ErrorBody {
+  error: { code: ErrorCode; message: string; details: ErrorDetails }
+}
+
+/** Exit status of a command that fails with this kind (0 is success). */
+export const EXIT_STATUS: Record<ErrorKind, number> = { usage: 2, input: 3, operating: 1, bug: 1 }

@@ -1,0 +1,46 @@
+import type { BatchMetadata, CaptureSummary } from './batch.ts'
+import type { ErrorCode, ErrorDetails } from './errors.ts'
+
+/**
+ * The conversation between the hub and its parsing child (`collector/parse-child.ts`), one JSON message each way over
+ * the IPC channel of `child_process.fork`. The child opens what came from outside; the hub reads only what the child
+ * wrote. One job at a time.
+ */
+export type ParseJob =
+  | {
+      readonly id: number
+      readonly kind: 'capture'
+      /** The bytes as sent. */
+      readonly input: string
+      /** An empty folder of the hub; the child leaves `<sha256>.arrow` files there, complete and synced. */
+      readonly out: string
+      readonly sensor: string
+      readonly telescope: string
+      readonly telescope_epoch: number
+      /** The sensor's dst_index key, 64 hexadecimal digits; never an argument or an environment variable. */
+      readonly key: string
+    }
+  | {
+      readonly id: number
+      readonly kind: 'batch'
+      readonly input: string
+      readonly out: string
+      readonly sensor: string
+      readonly telescope_epoch: number
+    }
+
+export type ParseAnswer =
+  | {
+      readonly id: number
+      readonly ok: true
+      /** SHA-256 of the decompressed content (of the stream itself for a batch). */
+      readonly content_sha256: string
+      readonly batches: readonly { readonly path: string; readonly metadata: BatchMetadata }[]
+      /** For a capture; its `error` says what was damaged, and what could be read is in the batches. */
+      readonly capture: CaptureSummary | null
+    }
+  | {
+      readonly id: number
+      readonly ok: false
+      readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: ErrorDetails }
+    }
