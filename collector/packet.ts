@@ -1,0 +1,104 @@
+/**
+ * The one packet that is reused for all packets of a run: the reader fills the record fields, `decode` fills the rest,
+ * the consumer reads them during its call and keeps no reference. All fields are numbers, so that the object keeps one
+ * hidden class and the hot path allocates nothing.
+ *
+ * -1 means "does not apply, or was not captured", except where a field says otherwise. Decoding stops at the first
+ * header that is not there in full: what was found before it stays filled in, also when `drop` is set.
+ *
+ * Contract of `decode(bytes, offset, end, packet)` (decode.ts): `bytes[offset]` is the first byte of the frame, `end`
+ * is the first byte past what was captured; nothing at or past `end` is read. The caller has set the record fields.
+ * It sets every other field, keeps no reference to `bytes`, allocates nothing and never throws.
+ */
+export class Packet {
+  // Record: what the capture file says about the packet.
+  /** Place in the capture, from 1. Dropped packets count too. */
+  index = 0
+  /** Unix seconds, whole; may be above 2³¹ and, in a pcapng with an odd clock, below zero. */
+  seconds = 4294967295
+  /** 0 to 999 999 999. */
+  nanoseconds = 0
+  /** LINKTYPE value of the capture or of the packet's pcapng interface; -1 when the interface is unknown. */
+  linkType = -1
+  /** Bytes of the frame in the capture. */
+  capturedLength = 0
+  /** Bytes of the frame on the wire, as the capture says. */
+  originalLength = 4294967295
+
+  // Verdict
+  /** Place in DROP_REASON_NAMES, or -1 when the packet is good for a flow as far as its headers go. */
+  drop = -1
+
+  // IP: the first IP header of the frame
+  /** 0 when no IP header was reached, 4 or 6. */
+  ipVersion = 0
+  /**
+   * Addresses as unsigned 32-bit words in host order, most significant first. IPv4 is IPv4-mapped: 0, 0, 0xffff and
+   * the address in the last word, which is all that an IPv4-only path has to look at. All zero when ipVersion is 0.
+   */
+  src0 = 4294967295
+  src1 = 4294967295
+  src2 = 4294967295
+  src3 = 4294967295
+  dst0 = 4294967295
+  dst1 = 4294967295
+  dst2 = 4294967295
+  dst3 = 4294967295
+  /** IANA number of the header after the IP header and, for IPv6, after its extension headers as far as captured. */
+  protocol = -1
+  /** IPv4 total length; IPv6 payload length + 40 (RFC 8200; a jumbo payload by RFC 2675). */
+  ipLength = 4294967295
+  /** TTL or hop limit. */
+  ttl = -1
+  /** IPv4 identification; -1 for IPv6. */
+  ipId = -1
+  /** 1 when the packet is a fragment: more fragments follow or the offset is not 0. */
+  isFragment = 0
+  /** Bytes; ports and types are known only where it is 0. */
+  fragmentOffset = 0
+  /** IPv4 DF flag, 0 or 1; 0 for IPv6. */
+  dontFragment = 0
+  /** IPv4 reserved flag, 0 or 1; 0 for IPv6. */
+  reservedFlag = 0
+
+  // Transport
+  /** TCP and UDP. */
+  srcPort = -1
+  dstPort = -1
+  /** ICMP and ICMPv6. */
+  icmpType = -1
+  icmpCode = -1
+  /** The twelve flag and reserved bits, 0 to 4095. */
+  tcpFlags = -1
+  /** Unsigned 32 bits. */
+  tcpSeq = 4294967295
+  tcpWindow = -1
+
+  // TCP options, read for packets with SYN only
+  /** Maximum segment size option, 0 to 65 535; -1 without one. */
+  tcpMss = -1
+  /** Window scale option, 0 to 255 as sent; -1 without one. */
+  tcpWindowScale = -1
+  /**
+   * Kinds of the first six options in order of sending, 4 bits each, the first in the lowest bits. NOP (1) counts, the
+   * end of the list (0) ends it, kinds from 15 up are 15. 0 without options.
+   */
+  tcpOptionKinds = 0
+  /** 1 when there are more than six options, or the list is malformed or not captured in full. */
+  tcpOptionsOverflow = 0
+
+  // The packet quoted in an ICMP or ICMPv6 error message
+  /** 0 when there is none or its addresses are not there, 4 or 6. */
+  quotedVersion = 0
+  /** Destination of the quoted packet, as above: the victim that the error speaks of. All zero without one. */
+  quotedDst0 = 4294967295
+  quotedDst1 = 4294967295
+  quotedDst2 = 4294967295
+  quotedDst3 = 4294967295
+  quotedProtocol = -1
+  quotedSrcPort = -1
+  quotedDstPort = -1
+}
+
+/** Called for each packet in order of the capture, synchronously; the packet is valid only during the call. */
+export type OnPacket = (packet: Packet) => void
