@@ -8,6 +8,8 @@ export type ColumnType =
   | 'uint16'
   | 'uint32'
   | 'uint64'
+  /** 64 bits that are no quantity; `0x` and 16 hexadecimal digits in the API, since a JSON number cannot hold them. */
+  | 'bits64'
   | 'float64'
   | 'boolean'
   | 'text'
@@ -60,6 +62,7 @@ const DUCKDB_TYPES: Record<PhysicalColumn['type'], string> = {
   uint16: 'USMALLINT',
   uint32: 'UINTEGER',
   uint64: 'UBIGINT',
+  bits64: 'UBIGINT',
   float64: 'DOUBLE',
   boolean: 'BOOLEAN',
   text: 'VARCHAR',
@@ -88,6 +91,7 @@ function columnJsonSchema(column: Column): Record<string, unknown> {
         return { type: 'boolean' }
       case 'text':
       case 'ip_addr':
+      case 'bits64':
         return { type: 'string' }
       case 'timestamp_us':
         return { type: 'string', format: 'date-time' }
@@ -117,7 +121,7 @@ type ColumnValue<C extends Column> = C extends { names: readonly (infer N)[] }
   ? N
   : C['type'] extends 'boolean'
     ? boolean
-    : C['type'] extends 'text' | 'ip_addr' | 'timestamp_us'
+    : C['type'] extends 'text' | 'ip_addr' | 'bits64' | 'timestamp_us'
       ? string
       : C['type'] extends 'json'
         ? Record<string, unknown>

@@ -46,7 +46,7 @@ export const FLOW = {
   ip_version: { type: 'uint8', role: 'key', sharing: 'public', doc: '4 or 6.' },
   src_addr: { type: 'ip_addr', role: 'key', sharing: 'members', doc: 'Who sent the packets.' },
   dst_index: {
-    type: 'uint64',
+    type: 'bits64',
     role: 'key',
     sharing: 'withheld',
     doc: 'Place of the destination in the keyed permutation of the addresses of the sensor (IPv4), or a 64-bit keyed hash (IPv6).',
@@ -78,7 +78,7 @@ export const FLOW = {
   },
   ttl: { type: 'uint8', role: 'key', sharing: 'members', doc: 'TTL or hop limit on arrival.' },
   syn_profile: {
-    type: 'uint64',
+    type: 'bits64',
     role: 'key',
     sharing: 'members',
     doc: 'Compact profile of a scan SYN: bits 0-15 window, 16-31 MSS (0 none), 32-35 window scale (15 none), 36 DF, 37-38 TTL bucket (32, 64, 128, 255), 39-62 kinds of the first six options, 4 bits each, 63 more options or cut short; 0 for other packets.',

@@ -1,0 +1,27 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+/** The root of the checkout, with a slash at the end. */
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+/** Real captures that lie beside the project on some machines. */
+export const SHARED_CAPTURES = fileURLToPath(new URL('../../../shared/captures/', import.meta.url))
+
+/**
+ * Whether a test may run that needs something outside the project. Absent parts skip the test visibly on a developer's
+ * machine; where `CI` is set they are a failure, so that no suite is ever skipped silently there.
+ */
+export function requireExternal(name: string, present: boolean): boolean {
+  if (!present && process.env['CI']) throw new Error(`${name} is missing, and CI must have it`)
+  return present
+}
+
+/** True when the command can be started. */
+export function hasCommand(command: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
+}
+
+export function hasSharedCaptures(): boolean {
+  return existsSync(`${SHARED_CAPTURES}MANIFEST.tsv`)
+}
