@@ -290,6 +290,9 @@ export interface Answer<N extends QueryName> {
   readonly rows: QueryRow<N>[]
 }
 
+/** Puts one of the questions, whoever answers: the storage in this process or a running hub. */
+export type Ask = <N extends QueryName>(name: N, parameters: QueryParameters<N>) => Promise<Answer<N>>
+
 const META_SCHEMA = {
   type: 'object',
   additionalProperties: false,

@@ -78,6 +78,7 @@ export const ERROR_CODES = {
   BODY_TOO_LARGE: { kind: 'input', status: 413, doc: 'The body is larger than the hub accepts.' },
   BODY_CUT_SHORT: { kind: 'input', status: 400, doc: 'The connection ended before the body did.' },
   PARSE_FAILED: { kind: 'input', status: 422, doc: 'The parsing child died or took too long on this upload.' },
+  WEEK_WITHOUT_DATA: { kind: 'input', status: 422, doc: 'No sensor listened in the week that a report was asked for.' },
 
   // operating: the machine
   DISK_FULL: { kind: 'operating', status: 507, doc: 'Not enough free disk to keep what comes in.' },

@@ -39,7 +39,7 @@ export const TOOLS = [
   },
   {
     name: 'nmap',
-    rule: 'SYN with MSS 1460 as its only option, window 1024, 2048, 3072 or 4096, TTL < 64',
+    rule: 'SYN with MSS 1460 as its only option, window 1024, 2048, 3072 or 4096; IPv4: TTL < 64 (nmap sends IPv6 with hop limit 255)',
     chance: null,
     source: 'nmap source; fixtures/captures',
   },
