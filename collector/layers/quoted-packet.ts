@@ -1,0 +1,46 @@
+import { PROTOCOL } from '../../schemas/protocol.ts'
+import type { Packet } from '../packet.ts'
+
+const IPV4_HEADER_BYTES = 20
+const IPV6_HEADER_BYTES = 40
+const MAPPED_PREFIX = 0xffff
+
+/**
+ * The start of the packet that an ICMP error answers (RFC 792: its header and 8 bytes; RFC 1812: as much as fits). A
+ * quotation too short to hold the destination is as good as none; lengths in it may have been rewritten on the way
+ * and are not judged.
+ */
+export function decodeQuotedIpv4(bytes: Uint8Array, offset: number, end: number, packet: Packet): void {
+  if (end - offset < IPV4_HEADER_BYTES) return
+  const headerBytes = (bytes[offset]! & 15) * 4
+  if (bytes[offset]! >> 4 !== 4 || headerBytes < IPV4_HEADER_BYTES) return
+  packet.quotedVersion = 4
+  packet.quotedDst2 = MAPPED_PREFIX
+  packet.quotedDst3 = word(bytes, offset + 16)
+  packet.quotedProtocol = bytes[offset + 9]!
+  const isLaterFragment = (((bytes[offset + 6]! << 8) | bytes[offset + 7]!) & 0x1fff) !== 0
+  if (!isLaterFragment) decodeQuotedPorts(bytes, offset + headerBytes, end, packet)
+}
+
+/** The same for ICMPv6 (RFC 4443 section 2.4). Extension headers of the quoted packet are not looked through. */
+export function decodeQuotedIpv6(bytes: Uint8Array, offset: number, end: number, packet: Packet): void {
+  if (end - offset < IPV6_HEADER_BYTES || bytes[offset]! >> 4 !== 6) return
+  packet.quotedVersion = 6
+  packet.quotedDst0 = word(bytes, offset + 24)
+  packet.quotedDst1 = word(bytes, offset + 28)
+  packet.quotedDst2 = word(bytes, offset + 32)
+  packet.quotedDst3 = word(bytes, offset + 36)
+  packet.quotedProtocol = bytes[offset + 6]!
+  decodeQuotedPorts(bytes, offset + IPV6_HEADER_BYTES, end, packet)
+}
+
+function decodeQuotedPorts(bytes: Uint8Array, offset: number, end: number, packet: Packet): void {
+  if (packet.quotedProtocol !== PROTOCOL.tcp && packet.quotedProtocol !== PROTOCOL.udp) return
+  if (end - offset < 4) return
+  packet.quotedSrcPort = (bytes[offset]! << 8) | bytes[offset + 1]!
+  packet.quotedDstPort = (bytes[offset + 2]! << 8) | bytes[offset + 3]!
+}
+
+function word(bytes: Uint8Array, offset: number): number {
+  return ((bytes[offset]! << 24) | (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!) >>> 0
+}
