@@ -33,6 +33,11 @@ export const ERROR_CODES = {
   KEY_INVALID: { kind: 'usage', status: 400, doc: 'A key file does not hold one 256-bit key in hexadecimal.' },
   NOT_FOUND: { kind: 'usage', status: 404, doc: 'No such page, resource or record.' },
   METHOD_NOT_ALLOWED: { kind: 'usage', status: 405, doc: 'The resource exists but does not take this method.' },
+  HOST_NOT_ALLOWED: {
+    kind: 'usage',
+    status: 421,
+    doc: 'The request names a host that the hub does not answer for (protection against DNS rebinding).',
+  },
   UNAUTHENTICATED: { kind: 'usage', status: 401, doc: 'No token, or one that is unknown or revoked.' },
   FORBIDDEN: { kind: 'usage', status: 403, doc: 'The token is valid but does not allow this.' },
   SENSOR_UNKNOWN: { kind: 'usage', status: 404, doc: 'No sensor of this name is registered.' },
@@ -86,6 +91,12 @@ export const ERROR_CODES = {
   STORAGE_FAILED: { kind: 'operating', status: 503, doc: 'The catalog or the lake could not be read or written.' },
   DATA_IN_USE: { kind: 'operating', status: 503, doc: 'Another process has the data folder open.' },
   PORT_IN_USE: { kind: 'operating', status: 503, doc: 'The port is taken by another program.' },
+  DATA_VERSION_UNSUPPORTED: {
+    kind: 'operating',
+    status: 503,
+    doc: 'The data folder was written by another version of Hirundo.',
+  },
+  TIMED_OUT: { kind: 'operating', status: 503, doc: 'The answer took longer than the hub allows.' },
   NOT_READY: { kind: 'operating', status: 503, doc: 'The hub is starting or stopping.' },
 
   // bug
