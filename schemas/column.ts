@@ -127,7 +127,9 @@ type ColumnValue<C extends Column> = C extends { names: readonly (infer N)[] }
         ? Record<string, unknown>
         : number
 
-/** A row as the API shows it: times as ISO text, addresses as text, named values by name. */
+/** A row as the API shows it: times as ISO text, addresses as text, named values by name, nothing withheld. */
 export type Row<T extends Table> = {
-  -readonly [K in keyof T]: T[K] extends { nullable: true } ? ColumnValue<T[K]> | null : ColumnValue<T[K]>
+  -readonly [K in keyof T as T[K]['sharing'] extends 'withheld' ? never : K]: T[K] extends { nullable: true }
+    ? ColumnValue<T[K]> | null
+    : ColumnValue<T[K]>
 }

@@ -5,7 +5,7 @@ import { duckdbType, physicalColumns, type Table } from './column.ts'
 import { DROP_REASONS } from './drop-reason.ts'
 import { ERROR_CODES } from './errors.ts'
 import { FLOW, LAKE_FLOW, SCHEMA_VERSION } from './flow.ts'
-import { SOURCE_HOUR, TRAFFIC_HOUR } from './rollup.ts'
+import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from './rollup.ts'
 import { TOOLS } from './tool.ts'
 
 /** The tables that data lies in, with what a reader of the files must know. */
@@ -17,6 +17,7 @@ export const STORED_TABLES: Readonly<Record<string, { readonly table: Table; rea
   lake_flow: { table: LAKE_FLOW, doc: 'A row of a Parquet file of the lake. Keys are not unique there: sum.' },
   traffic_hour: { table: TRAFFIC_HOUR, doc: 'Hourly rollup, in the catalog.' },
   source_hour: { table: SOURCE_HOUR, doc: 'Hourly rollup by source, in the catalog.' },
+  sensor_hour: { table: SENSOR_HOUR, doc: 'Hourly rollup by sensor, in the catalog.' },
   sensor: { table: SENSOR, doc: 'Registered sensors, in the catalog.' },
   receipt: { table: RECEIPT, doc: 'Every upload that was ever acknowledged, in the catalog.' },
   coverage_span: { table: COVERAGE_SPAN, doc: 'When sensors listened, in the catalog.' },

@@ -16,7 +16,12 @@ const SUMS = {
   byte_count: { type: 'uint64', role: 'measure', sharing: 'public', doc: 'Sum of the IP total lengths, in bytes.' },
 } as const satisfies Table
 
-/** Hourly sums; recomputed per (sensor, hour) from the lake whenever flows of that hour arrive. */
+/*
+ * Rows of one key may stand several times in a rollup, once a counted group that held some of its flows, as flows do
+ * in the lake: every query sums.
+ */
+
+/** Hourly sums per service. */
 export const TRAFFIC_HOUR = { ...HOUR_KEYS, ...SUMS } as const satisfies Table
 
 /**
@@ -28,4 +33,12 @@ export const SOURCE_HOUR = {
   src_addr: { type: 'ip_addr', role: 'key', sharing: 'members', doc: 'Who sent the packets.' },
   ...SUMS,
   ...toolColumns(),
+} as const satisfies Table
+
+/** Hourly sums per sensor: what the usual rate, coverage and the range with data are read from. */
+export const SENSOR_HOUR = {
+  bucket_start: HOUR_KEYS.bucket_start,
+  sensor: HOUR_KEYS.sensor,
+  ip_version: HOUR_KEYS.ip_version,
+  ...SUMS,
 } as const satisfies Table

@@ -1,0 +1,295 @@
+import {
+  BIGINT,
+  BOOLEAN,
+  DOUBLE,
+  type DuckDBConnection,
+  DuckDBInstance,
+  DuckDBTimestampValue,
+  type DuckDBType,
+  type DuckDBValue,
+  LIST,
+  listValue,
+  TIMESTAMP,
+  UBIGINT,
+  UINTEGER,
+  USMALLINT,
+  UTINYINT,
+  VARCHAR,
+} from '@duckdb/node-api'
+import type { Row, Table } from '../schemas/column.ts'
+import { TelescopeError } from '../schemas/errors.ts'
+import { apiRows, type PlainRow, plainRows, type ResultColumns } from './rows.ts'
+import { type BoundValue, literal, renderSql, type Sql, type SqlScalar, sql } from './sql.ts'
+
+/**
+ * The catalog as one process holds it: readers side by side, one writer at a time, and a failure that is final stays
+ * final. With `rows.ts` and `append.ts` the only place that knows the driver.
+ */
+
+export interface DatabaseOptions {
+  /** Catalog file; opened or made. */
+  readonly path: string
+  /** Folder that COPY and read_parquet may touch; everything else outside the catalog is refused by DuckDB itself. */
+  readonly lake: string
+  /** Folder for what does not fit into memory. */
+  readonly temporary: string
+  readonly threads: number
+  /** With unit, `1GB`. */
+  readonly memoryLimit: string
+}
+
+/** Readers at once; each query uses all threads, so that more would only share them. */
+const READERS_MAX = 4
+
+/**
+ * Catalogs that this process has open. Its own check, because file locks do not part one process from itself; and a
+ * second open and close would drop the lock that keeps others out (POSIX record locks).
+ */
+const openPaths = new Set<string>()
+
+export class Database {
+  readonly #instance: DuckDBInstance
+  readonly #path: string
+  readonly #idle: Session[] = []
+  readonly #waiting: ((session: Session) => void)[] = []
+  #readers = 0
+  #writing: Promise<unknown> = Promise.resolve()
+  #failure: TelescopeError | null = null
+
+  private constructor(instance: DuckDBInstance, path: string) {
+    this.#instance = instance
+    this.#path = path
+  }
+
+  /** @throws DATA_IN_USE, STORAGE_FAILED */
+  static async open(options: DatabaseOptions): Promise<Database> {
+    const { path } = options
+    if (openPaths.has(path)) throw dataInUse(path, 'this process')
+    openPaths.add(path)
+    try {
+      const instance = await DuckDBInstance.create(path, {
+        threads: String(options.threads),
+        memory_limit: options.memoryLimit,
+        temp_directory: options.temporary,
+        // A hub fetches no code from the network.
+        autoinstall_known_extensions: 'false',
+        autoload_known_extensions: 'false',
+      })
+      const database = new Database(instance, path)
+      const session = await database.session()
+      await session.run(sql`SET allowed_directories = [${literal(options.lake)}]`)
+      await session.run(sql`SET enable_external_access = false`)
+      await session.run(sql`SET lock_configuration = true`)
+      session.close()
+      return database
+    } catch (error) {
+      openPaths.delete(path)
+      const message = error instanceof Error ? error.message : String(error)
+      if (message.includes('Could not set lock')) {
+        throw dataInUse(path, /PID \d+/.exec(message)?.[0] ?? 'another process', error)
+      }
+      throw new TelescopeError(
+        'STORAGE_FAILED',
+        `catalog ${path} cannot be opened: ${oneLine(message)}`,
+        { fatal: true },
+        error,
+      )
+    }
+  }
+
+  /** A connection of its own, for work that keeps temporary tables; close it. */
+  async session(): Promise<Session> {
+    this.#assertAlive()
+    return new Session(await this.#instance.connect(), error => this.wrap(error))
+  }
+
+  /** Runs reads on one consistent snapshot. */
+  async read<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    this.#assertAlive()
+    const session = await this.#takeReader()
+    try {
+      await session.run(sql`BEGIN TRANSACTION READ ONLY`)
+      try {
+        return await work(session)
+      } finally {
+        await session.run(sql`ROLLBACK`)
+      }
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next(session)
+      else this.#idle.push(session)
+    }
+  }
+
+  /**
+   * Runs a transaction; one at a time, in the order of the calls. When it resolves the changes are durable.
+   * @param session where the transaction runs, when the work needs its temporary tables; else one of the pool
+   * @throws what `work` throws, after a rollback; STORAGE_FAILED when the commit itself fails, and from then on always
+   */
+  async transaction<T>(work: (session: Session) => Promise<T>, session?: Session): Promise<T> {
+    const turn = this.#writing.then(async () => {
+      this.#assertAlive()
+      const writer = session ?? (await this.#takeReader())
+      try {
+        await writer.run(sql`BEGIN TRANSACTION`)
+        let result: T
+        try {
+          result = await work(writer)
+        } catch (error) {
+          await writer.run(sql`ROLLBACK`).catch(failure => this.fail(failure))
+          throw error
+        }
+        // After a commit that failed nobody knows what is on disk; only reading it back at a restart tells.
+        await writer.run(sql`COMMIT`).catch(failure => {
+          throw this.fail(failure)
+        })
+        return result
+      } finally {
+        if (!session) {
+          const next = this.#waiting.shift()
+          if (next) next(writer)
+          else this.#idle.push(writer)
+        }
+      }
+    })
+    this.#writing = turn.catch(() => {})
+    return turn
+  }
+
+  /** Marks the storage as failed for good: nothing that it acknowledges could be relied on any more. */
+  fail(cause: unknown): TelescopeError {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    this.#failure ??= new TelescopeError(
+      'STORAGE_FAILED',
+      `storage failed and must be opened again: ${oneLine(message)}`,
+      { fatal: true },
+      cause,
+    )
+    return this.#failure
+  }
+
+  /** A driver error as ours; a defect in a statement is a bug, all else the machine. */
+  wrap(error: unknown): TelescopeError {
+    if (error instanceof TelescopeError) return error
+    const message = error instanceof Error ? error.message : String(error)
+    if (/^(FATAL|INTERNAL) Error|database has been invalidated/.test(message)) return this.fail(error)
+    if (/No space left on device|ENOSPC/.test(message)) {
+      return new TelescopeError('DISK_FULL', `storage is full: ${oneLine(message)}`, {}, error)
+    }
+    if (/^(IO|Out of Memory|Interrupt) Error/.test(message)) {
+      return new TelescopeError('STORAGE_FAILED', `storage: ${oneLine(message)}`, { fatal: false }, error)
+    }
+    return new TelescopeError('INTERNAL', `statement failed: ${oneLine(message)}`, {}, error)
+  }
+
+  /** Waits for the writer, then closes; the catalog file is then complete without its log. */
+  async close(): Promise<void> {
+    await this.#writing
+    for (const session of this.#idle) session.close()
+    this.#instance.closeSync()
+    openPaths.delete(this.#path)
+  }
+
+  #assertAlive(): void {
+    if (this.#failure) throw this.#failure
+  }
+
+  async #takeReader(): Promise<Session> {
+    const idle = this.#idle.pop()
+    if (idle) return idle
+    if (this.#readers < READERS_MAX) {
+      this.#readers++
+      return this.session()
+    }
+    return new Promise(resolve => this.#waiting.push(resolve))
+  }
+}
+
+/** One connection; statements on it run one after another. */
+export class Session {
+  readonly connection: DuckDBConnection
+  readonly #wrap: (error: unknown) => TelescopeError
+
+  constructor(connection: DuckDBConnection, wrap: (error: unknown) => TelescopeError) {
+    this.connection = connection
+    this.#wrap = wrap
+  }
+
+  /** @returns rows changed */
+  async run(query: Sql): Promise<number> {
+    try {
+      return (await this.connection.run(renderSql(query), ...bindings(query))).rowsChanged
+    } catch (error) {
+      throw this.#wrap(error)
+    }
+  }
+
+  /** Rows for use inside. */
+  async plain<T extends Table>(table: T, query: Sql): Promise<PlainRow<T>[]> {
+    return plainRows(table, await this.#columns(query))
+  }
+
+  /** Rows as the API shows them. */
+  async api<T extends Table>(table: T, query: Sql): Promise<Row<T>[]> {
+    return apiRows(table, await this.#columns(query))
+  }
+
+  close(): void {
+    this.connection.closeSync()
+  }
+
+  async #columns(query: Sql): Promise<ResultColumns> {
+    try {
+      const result = await this.connection.runAndReadAll(renderSql(query), ...bindings(query))
+      // A result without rows has no columns for the driver.
+      const columns = result.getColumns()
+      return Object.fromEntries(result.columnNames().map((name, index) => [name, columns[index] ?? []]))
+    } catch (error) {
+      throw this.#wrap(error)
+    }
+  }
+}
+
+const BIND_TYPES: Record<BoundValue['type'], DuckDBType> = {
+  uint8: UTINYINT,
+  uint16: USMALLINT,
+  uint32: UINTEGER,
+  uint64: UBIGINT,
+  bits64: UBIGINT,
+  int64: BIGINT,
+  float64: DOUBLE,
+  boolean: BOOLEAN,
+  text: VARCHAR,
+  timestamp_us: TIMESTAMP,
+}
+
+function bindings(query: Sql): [DuckDBValue[]?, DuckDBType[]?] {
+  if (query.values.length === 0) return []
+  return [
+    query.values.map(({ type, list, value }) => {
+      if (value === null) return null
+      if (list) return listValue((value as readonly SqlScalar[]).map(item => scalar(type, item)))
+      return scalar(type, value as SqlScalar)
+    }),
+    query.values.map(({ type, list }) => (list ? LIST(BIND_TYPES[type]) : BIND_TYPES[type])),
+  ]
+}
+
+function scalar(type: BoundValue['type'], value: SqlScalar): DuckDBValue {
+  if (type === 'uint64' || type === 'bits64' || type === 'int64') return BigInt(value)
+  if (type === 'timestamp_us') return new DuckDBTimestampValue(BigInt(value))
+  return value
+}
+
+function dataInUse(path: string, owner: string, cause?: unknown): TelescopeError {
+  return new TelescopeError(
+    'DATA_IN_USE',
+    `data folder of ${path} is in use by ${owner}; ask the running hub instead, or stop it first`,
+    { path, owner },
+    cause,
+  )
+}
+
+function oneLine(message: string): string {
+  return message.replaceAll(/\s+/g, ' ').trim().slice(0, 500)
+}

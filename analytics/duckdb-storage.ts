@@ -1,0 +1,77 @@
+import { mkdirSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { TelescopeError } from '../schemas/errors.ts'
+import { Database } from './database.ts'
+import type { Geography } from './geography.ts'
+import { migrate } from './migrations.ts'
+import {
+  findContent,
+  listReceipts,
+  pendingReceipts,
+  quarantineReceipt,
+  ReceiptWriter,
+  readReceipt,
+} from './receipts.ts'
+import { addSensor, findSensor, listSensors } from './sensors.ts'
+import type { Storage } from './storage.ts'
+import { addToken, findToken, listTokens, revokeToken } from './tokens.ts'
+
+export interface StorageOptions {
+  /** Data folder of the hub; made when missing. */
+  readonly data: string
+  readonly geography: Geography
+  /** Threads of DuckDB; default 2. */
+  readonly threads?: number
+  /** Memory of DuckDB with unit; default 1GB. More than that spills to the data folder. */
+  readonly memoryLimit?: string
+  /** Clock, Unix milliseconds; default Date.now. */
+  readonly now?: () => number
+}
+
+const THREADS_DEFAULT = 2
+const MEMORY_LIMIT_DEFAULT = '1GB'
+
+/**
+ * Opens the embedded storage: the catalog in DuckDB, the lake in Parquet, both below the data folder.
+ * @throws DATA_IN_USE when another process has it open; STORAGE_FAILED
+ */
+export async function openStorage(options: StorageOptions): Promise<Storage> {
+  mkdirSync(join(options.data, 'lake'), { recursive: true })
+  mkdirSync(join(options.data, 'tmp'), { recursive: true })
+  const data = realpathSync(options.data)
+  const database = await Database.open({
+    path: join(data, 'catalog.duckdb'),
+    lake: join(data, 'lake'),
+    temporary: join(data, 'tmp'),
+    threads: options.threads ?? THREADS_DEFAULT,
+    memoryLimit: options.memoryLimit ?? MEMORY_LIMIT_DEFAULT,
+  })
+  const clock = options.now ?? Date.now
+  const nowMicros = () => Math.round(clock() * 1000)
+  await migrate(database, nowMicros())
+  const receipts = new ReceiptWriter(database, nowMicros)
+  const notYet = (): never => {
+    throw new TelescopeError('NOT_READY', 'storage: this part is being written')
+  }
+  return {
+    addSensor: sensor => addSensor(database, sensor, nowMicros()),
+    listSensors: () => listSensors(database),
+    findSensor: sensor => findSensor(database, sensor),
+    addToken: token => addToken(database, token, nowMicros()),
+    findToken: sha256 => findToken(database, sha256),
+    listTokens: () => listTokens(database),
+    revokeToken: id => revokeToken(database, id, nowMicros()),
+    findReceipt: (sensor, sha256) => database.read(session => readReceipt(session, sensor, sha256)),
+    recordReceived: upload => receipts.record(upload),
+    listReceipts: filter => listReceipts(database, filter),
+    pending: limit => pendingReceipts(database, limit),
+    quarantine: (sensor, sha256, error) => quarantineReceipt(database, sensor, sha256, error),
+    findContent: (sensor, contentSha256) => database.read(session => findContent(session, sensor, contentSha256)),
+    countGroup: notYet,
+    query: notYet,
+    overview: notYet,
+    replaceDay: notYet,
+    dropDay: notYet,
+    close: () => database.close(),
+  }
+}

@@ -1,0 +1,98 @@
+import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, SENSOR, SOURCE_ECONOMY, TOKEN } from '../schemas/catalog.ts'
+import { physicalColumns, type Table } from '../schemas/column.ts'
+import { TelescopeError } from '../schemas/errors.ts'
+import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from '../schemas/rollup.ts'
+import type { Database, Session } from './database.ts'
+import { bind, columnDefinitions, columnType, identifier, type Sql, sql } from './sql.ts'
+
+/**
+ * The catalog's tables, and the numbered steps from one shape to the next. A column that a table in `schemas/` gained
+ * needs no step: it is added with the value 0, false or empty. A step is for what changes meaning, and is never edited
+ * once released.
+ */
+
+/** Table name in the catalog → its columns and, where there is one, what makes a row unique. */
+export const CATALOG: Readonly<Record<string, { readonly table: Table; readonly unique?: Sql }>> = {
+  sensor: { table: SENSOR, unique: sql`sensor` },
+  token: { table: TOKEN, unique: sql`token_sha256` },
+  receipt: { table: RECEIPT, unique: sql`sensor, sha256` },
+  lake_file: { table: LAKE_FILE },
+  coverage_span: { table: COVERAGE_SPAN },
+  source_economy: { table: SOURCE_ECONOMY },
+  traffic_hour: { table: TRAFFIC_HOUR },
+  source_hour: { table: SOURCE_HOUR },
+  sensor_hour: { table: SENSOR_HOUR },
+}
+
+interface Migration {
+  readonly number: number
+  readonly name: string
+  run(session: Session): Promise<void>
+}
+
+const MIGRATIONS: readonly Migration[] = [
+  {
+    number: 1,
+    name: 'catalog and hourly rollups',
+    async run(session) {
+      for (const [name, { table, unique }] of Object.entries(CATALOG))
+        await session.run(createTable(name, table, unique))
+    },
+  },
+]
+
+const MIGRATION = {
+  number: { type: 'uint32', role: 'key', sharing: 'withheld', doc: 'Number of the step.' },
+  name: { type: 'text', role: 'note', sharing: 'withheld', doc: 'What it does.' },
+  applied_at: { type: 'timestamp_us', role: 'note', sharing: 'withheld', doc: 'When it was done.' },
+} as const satisfies Table
+
+/**
+ * Brings the catalog to the present shape, all steps in one transaction: killed midway, nothing has happened.
+ * @throws STORAGE_FAILED when a newer version wrote it
+ */
+export async function migrate(database: Database, nowMicros: number): Promise<void> {
+  await database.transaction(async session => {
+    await session.run(sql`CREATE TABLE IF NOT EXISTS migration (${columnDefinitions(MIGRATION)})`)
+    const done = await session.plain(MIGRATION, sql`SELECT * FROM migration ORDER BY number`)
+    const newest = done.at(-1)?.number ?? 0
+    const known = MIGRATIONS.at(-1)!.number
+    if (newest > known) {
+      throw new TelescopeError(
+        'STORAGE_FAILED',
+        `catalog has shape ${newest}, this version knows ${known}; start the newer version that wrote it`,
+        { fatal: true, expected: known, actual: newest },
+      )
+    }
+    for (const step of MIGRATIONS.filter(({ number }) => number > newest)) {
+      await step.run(session)
+      await session.run(
+        sql`INSERT INTO migration VALUES (${bind('uint32', step.number)}, ${bind('text', step.name)}, ${bind('timestamp_us', nowMicros)})`,
+      )
+    }
+    for (const [name, { table }] of Object.entries(CATALOG)) await addMissingColumns(session, name, table)
+  })
+}
+
+function createTable(name: string, table: Table, unique?: Sql): Sql {
+  return sql`CREATE TABLE ${identifier(name)} (${columnDefinitions(table)}${unique ? sql`, PRIMARY KEY (${unique})` : sql``})`
+}
+
+const COLUMN = {
+  column_name: { type: 'text', role: 'key', sharing: 'withheld', doc: 'Name.' },
+} as const satisfies Table
+
+async function addMissingColumns(session: Session, name: string, table: Table): Promise<void> {
+  const present = await session.plain(
+    COLUMN,
+    sql`SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND table_name = ${bind('text', name)}`,
+  )
+  const names = new Set(present.map(row => row.column_name))
+  for (const column of physicalColumns(table)) {
+    if (names.has(column.name)) continue
+    const zero = column.nullable ? sql`NULL` : column.type === 'text' || column.type === 'json' ? sql`''` : sql`0`
+    await session.run(
+      sql`ALTER TABLE ${identifier(name)} ADD COLUMN ${columnType(column)} DEFAULT ${column.type === 'timestamp_us' ? sql`'epoch'` : zero}`,
+    )
+  }
+}

@@ -1,0 +1,154 @@
+import { RECEIPT, RECEIPT_STATES, type Receipt, type ReceiptState, UPLOAD_KINDS } from '../schemas/catalog.ts'
+import type { Database, Session } from './database.ts'
+import { insertRow } from './insert-row.ts'
+import { type BoundValue, bind, sql } from './sql.ts'
+import type { NewUpload } from './storage.ts'
+
+/** The bound number of a receipt's state. */
+export function receiptState(state: ReceiptState): BoundValue {
+  return bind('uint8', RECEIPT_STATES.indexOf(state))
+}
+
+interface Received {
+  readonly receipt: Receipt
+  readonly created: boolean
+}
+
+interface Waiting {
+  readonly upload: NewUpload
+  resolve(received: Received): void
+  reject(error: unknown): void
+}
+
+/** Receipts committed together; more would only make the first caller wait longer for its answer. */
+const RECEIPTS_PER_COMMIT_MAX = 256
+
+/**
+ * Commits receipts. Calls that come while a commit is under way share the next one, so that many uploads at once cost
+ * few syncs of the disk.
+ */
+export class ReceiptWriter {
+  readonly #database: Database
+  readonly #now: () => number
+  #waiting: Waiting[] = []
+  #scheduled = false
+
+  /** @param nowMicros clock, Unix microseconds */
+  constructor(database: Database, nowMicros: () => number) {
+    this.#database = database
+    this.#now = nowMicros
+  }
+
+  record(upload: NewUpload): Promise<Received> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ upload, resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    let group: Waiting[] = []
+    this.#database
+      .transaction(async session => {
+        // Taken here, when the turn has come: all calls made meanwhile are in it.
+        group = this.#waiting.splice(0, RECEIPTS_PER_COMMIT_MAX)
+        this.#scheduled = false
+        if (this.#waiting.length > 0) this.#schedule()
+        const received: Received[] = []
+        for (const { upload } of group) received.push(await this.#recordOne(session, upload))
+        return received
+      })
+      .then(
+        received => {
+          for (const [index, call] of group.entries()) call.resolve(received[index]!)
+        },
+        error => {
+          for (const call of group) call.reject(error)
+          if (group.length > 0) return
+          // The turn never came: nobody took the calls.
+          this.#scheduled = false
+          for (const call of this.#waiting.splice(0)) call.reject(error)
+        },
+      )
+  }
+
+  async #recordOne(session: Session, upload: NewUpload): Promise<Received> {
+    const earlier = await readReceipt(session, upload.sensor, upload.sha256)
+    if (earlier) return { receipt: earlier, created: false }
+    await insertRow(session, 'receipt', RECEIPT, {
+      sensor: upload.sensor,
+      sha256: upload.sha256,
+      kind: UPLOAD_KINDS.indexOf(upload.kind),
+      state: RECEIPT_STATES.indexOf('received'),
+      byte_count: upload.byte_count,
+      received_at: this.#now(),
+      counted_at: null,
+      content_sha256: null,
+      duplicate_of: null,
+      packet_count: null,
+      packet_kept_count: null,
+      drops: null,
+      first_packet: null,
+      last_packet: null,
+      error_code: null,
+      error_message: null,
+    })
+    return { receipt: (await readReceipt(session, upload.sensor, upload.sha256))!, created: true }
+  }
+}
+
+export async function readReceipt(session: Session, sensor: string, sha256: string): Promise<Receipt | null> {
+  const rows = await session.api(
+    RECEIPT,
+    sql`SELECT * FROM receipt WHERE sensor = ${bind('text', sensor)} AND sha256 = ${bind('text', sha256)}`,
+  )
+  return rows[0] ?? null
+}
+
+/** Newest first. */
+export function listReceipts(database: Database, filter: { sensor?: string; limit: number }): Promise<Receipt[]> {
+  const condition = filter.sensor === undefined ? sql`true` : sql`sensor = ${bind('text', filter.sensor)}`
+  return database.read(session =>
+    session.api(
+      RECEIPT,
+      sql`SELECT * FROM receipt WHERE ${condition} ORDER BY received_at DESC, sensor, sha256 LIMIT ${bind('int64', filter.limit)}`,
+    ),
+  )
+}
+
+/** Received and not yet counted, oldest first. */
+export function pendingReceipts(database: Database, limit: number): Promise<Receipt[]> {
+  return database.read(session =>
+    session.api(
+      RECEIPT,
+      sql`SELECT * FROM receipt WHERE state = ${receiptState('received')} ORDER BY received_at, sensor, sha256 LIMIT ${bind('int64', limit)}`,
+    ),
+  )
+}
+
+/** Takes an upload that could not be read out of the queue; one that is counted stays counted. */
+export async function quarantineReceipt(
+  database: Database,
+  sensor: string,
+  sha256: string,
+  error: { code: string; message: string },
+): Promise<void> {
+  await database.transaction(session =>
+    session.run(
+      sql`UPDATE receipt SET state = ${receiptState('quarantined')}, error_code = ${bind('text', error.code)}, error_message = ${bind('text', error.message)}
+        WHERE sensor = ${bind('text', sensor)} AND sha256 = ${bind('text', sha256)} AND state = ${receiptState('received')}`,
+    ),
+  )
+}
+
+/** The earliest counted upload of the sensor with this decompressed content that was no duplicate itself. */
+export async function findContent(session: Session, sensor: string, contentSha256: string): Promise<Receipt | null> {
+  const rows = await session.api(
+    RECEIPT,
+    sql`SELECT * FROM receipt WHERE sensor = ${bind('text', sensor)} AND content_sha256 = ${bind('text', contentSha256)}
+      AND state = ${receiptState('counted')} AND duplicate_of IS NULL ORDER BY received_at LIMIT 1`,
+  )
+  return rows[0] ?? null
+}

@@ -1,0 +1,55 @@
+import { TOKEN, TOKEN_ROLES, type TokenRole } from '../schemas/catalog.ts'
+import type { Database } from './database.ts'
+import { insertRow } from './insert-row.ts'
+import { formatMicroseconds, type PlainRow } from './rows.ts'
+import { bind, sql } from './sql.ts'
+import type { Storage, TokenRecord } from './storage.ts'
+
+export async function addToken(
+  database: Database,
+  token: { sha256: string; id: string; role: TokenRole; sensor: string | null },
+  nowMicros: number,
+): Promise<void> {
+  await database.transaction(session =>
+    insertRow(session, 'token', TOKEN, {
+      token_sha256: token.sha256,
+      token_id: token.id,
+      role: TOKEN_ROLES.indexOf(token.role),
+      sensor: token.sensor,
+      created_at: nowMicros,
+      revoked_at: null,
+    }),
+  )
+}
+
+/** Asked from the catalog each time, so that a revocation holds from the next request on. */
+export async function findToken(database: Database, sha256: string): Promise<TokenRecord | null> {
+  const rows = await database.read(session =>
+    session.plain(TOKEN, sql`SELECT * FROM token WHERE token_sha256 = ${bind('text', sha256)} AND revoked_at IS NULL`),
+  )
+  return rows[0] ? tokenRecord(rows[0]) : null
+}
+
+export async function listTokens(database: Database): ReturnType<Storage['listTokens']> {
+  const rows = await database.read(session =>
+    session.plain(TOKEN, sql`SELECT * FROM token ORDER BY created_at, token_id`),
+  )
+  return rows.map(row => ({
+    ...tokenRecord(row),
+    created_at: formatMicroseconds(BigInt(row.created_at)),
+    revoked_at: row.revoked_at === null ? null : formatMicroseconds(BigInt(row.revoked_at)),
+  }))
+}
+
+export async function revokeToken(database: Database, id: string, nowMicros: number): Promise<boolean> {
+  const changed = await database.transaction(session =>
+    session.run(
+      sql`UPDATE token SET revoked_at = ${bind('timestamp_us', nowMicros)} WHERE token_id = ${bind('text', id)} AND revoked_at IS NULL`,
+    ),
+  )
+  return changed > 0
+}
+
+function tokenRecord(row: PlainRow<typeof TOKEN>): TokenRecord {
+  return { token_id: row.token_id, role: TOKEN_ROLES[row.role]!, sensor: row.sensor }
+}
