@@ -1,5 +1,12 @@
 import type { ErrorCode } from '../schemas/errors.ts'
 
+/** Why reading stopped, or what made packets unreadable. The offset is in the decompressed content. */
+export interface CaptureError {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly offset: number | null
+}
+
 /** What reading one capture came to, apart from the packets. */
 export interface CaptureResult {
   /** As given, `-` for standard input. */
@@ -18,20 +25,17 @@ export interface CaptureResult {
   readonly interfaceDrops: number | null
   /** True when the capture ends within a record, block or compressed member. */
   readonly truncated: boolean
-  /** Why reading stopped before the end; the packets before it were handed over. The offset is in the content. */
-  readonly error: null | { readonly code: ErrorCode; readonly message: string; readonly offset: number | null }
+  /** What was wrong; the packets before it were handed over. */
+  readonly error: CaptureError | null
 }
 
 export interface ReadOptions {
   /** Sees all decompressed bytes in order, in chunks that are valid only during the call (for hashing). */
   readonly onBytes?: (chunk: Uint8Array) => void
-  /** Called after each chunk, with the bytes of the file read so far, for progress. */
-  readonly onProgress?: (bytesRead: number) => void
+  /** Awaited after each chunk of packets, with the bytes of the file read so far: progress, output that must drain. */
+  readonly onChunk?: (bytesRead: number) => void | Promise<void>
+  /** Reading ends after the chunk in which this is aborted, as if the capture ended there. */
+  readonly signal?: AbortSignal
+  /** More decompressed bytes than this are taken for a bomb. */
+  readonly contentBytesMax?: number
 }
-
-/*
- * readCapture(path, packet, onPacket, options): Promise<CaptureResult>      (read-capture.ts)
- *   Never throws for what is in the input: see `error`. `path` is a file or `-`.
- * listCaptures(paths): Promise<string[]>                                   (list-captures.ts)
- *   Directories expanded to the captures in them; throws CAPTURE_NOT_FOUND, CAPTURE_UNREADABLE.
- */

@@ -1,5 +1,6 @@
 import { DROP_IP_HEADER_INVALID, DROP_IP_HEADER_TRUNCATED, DROP_IP_VERSION_INVALID } from '../drop.ts'
 import type { Packet } from '../packet.ts'
+import { be32 } from '../word.ts'
 import { decodeTransport } from './transport.ts'
 
 const IPV4_HEADER_BYTES = 20
@@ -29,11 +30,9 @@ export function decodeIpv4(bytes: Uint8Array, offset: number, end: number, packe
   packet.ttl = bytes[offset + 8]!
   packet.protocol = protocol
   packet.src2 = MAPPED_PREFIX
-  packet.src3 =
-    ((bytes[offset + 12]! << 24) | (bytes[offset + 13]! << 16) | (bytes[offset + 14]! << 8) | bytes[offset + 15]!) >>> 0
+  packet.src3 = be32(bytes, offset + 12)
   packet.dst2 = MAPPED_PREFIX
-  packet.dst3 =
-    ((bytes[offset + 16]! << 24) | (bytes[offset + 17]! << 16) | (bytes[offset + 18]! << 8) | bytes[offset + 19]!) >>> 0
+  packet.dst3 = be32(bytes, offset + 16)
   packet.ipLength = totalLength
   if (fragment !== 0) decodeFragmentField(fragment, packet)
   let packetEnd = offset + totalLength
@@ -84,8 +83,6 @@ function decodeIpv4Truncated(bytes: Uint8Array, offset: number, end: number, pac
   if (length >= 10) packet.protocol = bytes[offset + 9]!
   if (length >= 16) {
     packet.src2 = MAPPED_PREFIX
-    packet.src3 =
-      ((bytes[offset + 12]! << 24) | (bytes[offset + 13]! << 16) | (bytes[offset + 14]! << 8) | bytes[offset + 15]!) >>>
-      0
+    packet.src3 = be32(bytes, offset + 12)
   }
 }

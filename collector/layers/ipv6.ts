@@ -1,5 +1,6 @@
 import { DROP_IP_HEADER_TRUNCATED, DROP_IP_VERSION_INVALID } from '../drop.ts'
 import type { Packet } from '../packet.ts'
+import { be32 } from '../word.ts'
 import { decodeTransport } from './transport.ts'
 
 const IPV6_HEADER_BYTES = 40
@@ -30,22 +31,18 @@ export function decodeIpv6(bytes: Uint8Array, offset: number, end: number, packe
   if (length >= 7) packet.protocol = bytes[offset + 6]!
   if (length >= 8) packet.ttl = bytes[offset + 7]!
   if (length >= 24) {
-    packet.src0 = word(bytes, offset + 8)
-    packet.src1 = word(bytes, offset + 12)
-    packet.src2 = word(bytes, offset + 16)
-    packet.src3 = word(bytes, offset + 20)
+    packet.src0 = be32(bytes, offset + 8)
+    packet.src1 = be32(bytes, offset + 12)
+    packet.src2 = be32(bytes, offset + 16)
+    packet.src3 = be32(bytes, offset + 20)
   }
   if (length < IPV6_HEADER_BYTES) return
-  packet.dst0 = word(bytes, offset + 24)
-  packet.dst1 = word(bytes, offset + 28)
-  packet.dst2 = word(bytes, offset + 32)
-  packet.dst3 = word(bytes, offset + 36)
+  packet.dst0 = be32(bytes, offset + 24)
+  packet.dst1 = be32(bytes, offset + 28)
+  packet.dst2 = be32(bytes, offset + 32)
+  packet.dst3 = be32(bytes, offset + 36)
   packet.drop = -1
   decodeExtensions(bytes, offset, end, packet)
-}
-
-function word(bytes: Uint8Array, offset: number): number {
-  return ((bytes[offset]! << 24) | (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!) >>> 0
 }
 
 function decodeExtensions(bytes: Uint8Array, start: number, captureEnd: number, packet: Packet): void {
@@ -117,7 +114,7 @@ function jumboPayloadLength(bytes: Uint8Array, start: number, end: number): numb
     }
     if (end - offset < 2) return 0
     const length = bytes[offset + 1]!
-    if (type === OPTION_JUMBO && length === 4 && end - offset >= 6) return word(bytes, offset + 2)
+    if (type === OPTION_JUMBO && length === 4 && end - offset >= 6) return be32(bytes, offset + 2)
     offset += 2 + length
   }
   return 0

@@ -1,5 +1,6 @@
 import { PROTOCOL } from '../../schemas/protocol.ts'
 import type { Packet } from '../packet.ts'
+import { be32 } from '../word.ts'
 
 const IPV4_HEADER_BYTES = 20
 const IPV6_HEADER_BYTES = 40
@@ -16,7 +17,7 @@ export function decodeQuotedIpv4(bytes: Uint8Array, offset: number, end: number,
   if (bytes[offset]! >> 4 !== 4 || headerBytes < IPV4_HEADER_BYTES) return
   packet.quotedVersion = 4
   packet.quotedDst2 = MAPPED_PREFIX
-  packet.quotedDst3 = word(bytes, offset + 16)
+  packet.quotedDst3 = be32(bytes, offset + 16)
   packet.quotedProtocol = bytes[offset + 9]!
   const isLaterFragment = (((bytes[offset + 6]! << 8) | bytes[offset + 7]!) & 0x1fff) !== 0
   if (!isLaterFragment) decodeQuotedPorts(bytes, offset + headerBytes, end, packet)
@@ -26,10 +27,10 @@ export function decodeQuotedIpv4(bytes: Uint8Array, offset: number, end: number,
 export function decodeQuotedIpv6(bytes: Uint8Array, offset: number, end: number, packet: Packet): void {
   if (end - offset < IPV6_HEADER_BYTES || bytes[offset]! >> 4 !== 6) return
   packet.quotedVersion = 6
-  packet.quotedDst0 = word(bytes, offset + 24)
-  packet.quotedDst1 = word(bytes, offset + 28)
-  packet.quotedDst2 = word(bytes, offset + 32)
-  packet.quotedDst3 = word(bytes, offset + 36)
+  packet.quotedDst0 = be32(bytes, offset + 24)
+  packet.quotedDst1 = be32(bytes, offset + 28)
+  packet.quotedDst2 = be32(bytes, offset + 32)
+  packet.quotedDst3 = be32(bytes, offset + 36)
   packet.quotedProtocol = bytes[offset + 6]!
   decodeQuotedPorts(bytes, offset + IPV6_HEADER_BYTES, end, packet)
 }
@@ -39,8 +40,4 @@ function decodeQuotedPorts(bytes: Uint8Array, offset: number, end: number, packe
   if (end - offset < 4) return
   packet.quotedSrcPort = (bytes[offset]! << 8) | bytes[offset + 1]!
   packet.quotedDstPort = (bytes[offset + 2]! << 8) | bytes[offset + 3]!
-}
-
-function word(bytes: Uint8Array, offset: number): number {
-  return ((bytes[offset]! << 24) | (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!) >>> 0
 }

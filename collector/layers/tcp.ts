@@ -1,6 +1,7 @@
 import { TCP_FLAG } from '../../schemas/protocol.ts'
 import { DROP_TRANSPORT_TRUNCATED } from '../drop.ts'
 import type { Packet } from '../packet.ts'
+import { be32 } from '../word.ts'
 
 const TCP_HEADER_BYTES = 20
 const OPTION_END = 0
@@ -24,8 +25,7 @@ export function decodeTcp(bytes: Uint8Array, offset: number, end: number, packet
   }
   packet.srcPort = (bytes[offset]! << 8) | bytes[offset + 1]!
   packet.dstPort = (bytes[offset + 2]! << 8) | bytes[offset + 3]!
-  packet.tcpSeq =
-    ((bytes[offset + 4]! << 24) | (bytes[offset + 5]! << 16) | (bytes[offset + 6]! << 8) | bytes[offset + 7]!) >>> 0
+  packet.tcpSeq = be32(bytes, offset + 4)
   const flags = ((bytes[offset + 12]! << 8) | bytes[offset + 13]!) & 0xfff
   packet.tcpFlags = flags
   packet.tcpWindow = (bytes[offset + 14]! << 8) | bytes[offset + 15]!
@@ -43,8 +43,7 @@ function decodeTcpTruncated(bytes: Uint8Array, offset: number, length: number, p
   packet.srcPort = (bytes[offset]! << 8) | bytes[offset + 1]!
   packet.dstPort = (bytes[offset + 2]! << 8) | bytes[offset + 3]!
   if (length >= 8) {
-    packet.tcpSeq =
-      ((bytes[offset + 4]! << 24) | (bytes[offset + 5]! << 16) | (bytes[offset + 6]! << 8) | bytes[offset + 7]!) >>> 0
+    packet.tcpSeq = be32(bytes, offset + 4)
   }
   if (length >= 14) {
     packet.tcpFlags = ((bytes[offset + 12]! << 8) | bytes[offset + 13]!) & 0xfff

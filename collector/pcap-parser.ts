@@ -1,0 +1,164 @@
+import { CAPTURED_LENGTH_MAX, type CaptureParser } from './capture-parser.ts'
+import type { CaptureError } from './capture-result.ts'
+import { decode } from './decode.ts'
+import { isLinkTypeSupported } from './link-type.ts'
+import type { OnPacket, Packet } from './packet.ts'
+import { be32, le32 } from './word.ts'
+
+/** Classic pcap, as draft-ietf-opsawg-pcap describes it. */
+
+const FILE_HEADER_BYTES = 24
+const RECORD_HEADER_BYTES = 16
+/** Alexey Kuznetzov's variant has interface, protocol and packet type behind each record header. */
+const MODIFIED_RECORD_HEADER_BYTES = 24
+const VERSION_MAJOR = 2
+/** Before 2.3 the two lengths of a record stood the other way round; 2.3 was written in both ways. */
+const VERSION_MINOR_SWAPPED = 3
+/** Bits of the link type field that must be zero; above them stands the length of the frame check sequence. */
+const LINK_TYPE_RESERVED = 0x03ff_0000
+const NANOSECONDS = 1_000_000_000
+
+interface Magic {
+  readonly isLittleEndian: boolean
+  readonly nanosecondsPerTick: number
+  readonly recordHeaderBytes: number
+}
+
+function magicOf(bytes: Uint8Array, offset: number): Magic | null {
+  const big = be32(bytes, offset)
+  const little = le32(bytes, offset)
+  for (const [magic, nanosecondsPerTick, recordHeaderBytes] of MAGICS) {
+    if (big === magic || little === magic)
+      return { isLittleEndian: little === magic, nanosecondsPerTick, recordHeaderBytes }
+  }
+  return null
+}
+
+const MAGICS: readonly (readonly [number, number, number])[] = [
+  [0xa1b2c3d4, 1000, RECORD_HEADER_BYTES],
+  [0xa1b23c4d, 1, RECORD_HEADER_BYTES],
+  [0xa1b2cd34, 1000, MODIFIED_RECORD_HEADER_BYTES],
+]
+
+/** True when the four bytes at the offset begin a classic pcap. */
+export function isPcapMagic(bytes: Uint8Array, offset: number): boolean {
+  return magicOf(bytes, offset) !== null
+}
+
+export class PcapParser implements CaptureParser {
+  readonly format = 'pcap'
+  readonly linkTypes: number[] = []
+  readonly interfaceDrops = null
+  readonly warning = null
+  packetsRead = 0
+  error: CaptureError | null = null
+  private readonly packet: Packet
+  private readonly onPacket: OnPacket
+  /** Content offset of the next byte that was not consumed. */
+  private position = 0
+  private isLittleEndian = true
+  private nanosecondsPerTick = 1000
+  private recordHeaderBytes = RECORD_HEADER_BYTES
+  private linkType = -1
+  private versionMinor = 4
+
+  constructor(packet: Packet, onPacket: OnPacket) {
+    this.packet = packet
+    this.onPacket = onPacket
+  }
+
+  get packetsOfUnsupportedLink(): number {
+    return isLinkTypeSupported(this.linkType) ? 0 : this.packetsRead
+  }
+
+  feed(bytes: Uint8Array, offset: number, end: number): number {
+    if (this.error) return end
+    let at = offset
+    if (this.linkTypes.length === 0) {
+      if (end - offset < FILE_HEADER_BYTES) return offset
+      this.readFileHeader(bytes, offset)
+      at += FILE_HEADER_BYTES
+      this.position += FILE_HEADER_BYTES
+    }
+    if (this.error) return at
+    const next = this.readRecords(bytes, at, end)
+    this.position += next - at
+    return next
+  }
+
+  finish(bytesLeft: number): CaptureError | null {
+    if (this.error) return this.error
+    if (this.linkTypes.length === 0) {
+      const message = `file header: ends after ${bytesLeft} of ${FILE_HEADER_BYTES} bytes`
+      return { code: 'CAPTURE_TRUNCATED', message, offset: this.position + bytesLeft }
+    }
+    if (bytesLeft === 0) return null
+    const message = `record ${this.packetsRead + 1} at byte ${this.position}: the capture ends ${bytesLeft} bytes into it; all packets before it were read`
+    return { code: 'CAPTURE_TRUNCATED', message, offset: this.position + bytesLeft }
+  }
+
+  private readFileHeader(bytes: Uint8Array, at: number): void {
+    const magic = magicOf(bytes, at)!
+    this.isLittleEndian = magic.isLittleEndian
+    this.nanosecondsPerTick = magic.nanosecondsPerTick
+    this.recordHeaderBytes = magic.recordHeaderBytes
+    const read32 = magic.isLittleEndian ? le32 : be32
+    const major = magic.isLittleEndian ? read32(bytes, at + 4) & 0xffff : read32(bytes, at + 4) >>> 16
+    const minor = magic.isLittleEndian ? read32(bytes, at + 4) >>> 16 : read32(bytes, at + 4) & 0xffff
+    const link = read32(bytes, at + 20)
+    this.versionMinor = minor
+    this.linkType = link & 0xffff
+    this.linkTypes.push(this.linkType)
+    if (major !== VERSION_MAJOR) {
+      const message = `file header: pcap version ${major}.${minor} is not defined, 2.4 is`
+      this.error = { code: 'CAPTURE_VERSION_UNSUPPORTED', message, offset: 4 }
+    } else if ((link & LINK_TYPE_RESERVED) !== 0) {
+      const message = `file header: link type field 0x${link.toString(16)} has reserved bits set`
+      this.error = { code: 'CAPTURE_HEADER_INVALID', message, offset: 20 }
+    }
+  }
+
+  private readRecords(bytes: Uint8Array, start: number, end: number): number {
+    const { packet, onPacket, isLittleEndian, nanosecondsPerTick, recordHeaderBytes, versionMinor } = this
+    let index = this.packetsRead
+    let at = start
+    packet.linkType = this.linkType
+    while (end - at >= recordHeaderBytes) {
+      const seconds = isLittleEndian ? le32(bytes, at) : be32(bytes, at)
+      const ticks = isLittleEndian ? le32(bytes, at + 4) : be32(bytes, at + 4)
+      let captured = isLittleEndian ? le32(bytes, at + 8) : be32(bytes, at + 8)
+      let original = isLittleEndian ? le32(bytes, at + 12) : be32(bytes, at + 12)
+      if (versionMinor <= VERSION_MINOR_SWAPPED && (versionMinor < VERSION_MINOR_SWAPPED || captured > original)) {
+        const swapped = captured
+        captured = original
+        original = swapped
+      }
+      if (captured > CAPTURED_LENGTH_MAX) {
+        this.packetsRead = index
+        this.error = recordTooLong(index + 1, this.position + at - start, captured)
+        return at
+      }
+      const frame = at + recordHeaderBytes
+      if (captured > end - frame) break
+      index++
+      packet.index = index
+      const nanoseconds = ticks * nanosecondsPerTick
+      // Broken writers leave a fraction of a second or more here; time is the sum of both fields.
+      const carry = nanoseconds < NANOSECONDS ? 0 : Math.floor(nanoseconds / NANOSECONDS)
+      packet.seconds = seconds + carry
+      packet.nanoseconds = nanoseconds - carry * NANOSECONDS
+      packet.capturedLength = captured
+      packet.originalLength = original
+      at = frame + captured
+      decode(bytes, frame, at, packet)
+      onPacket(packet)
+    }
+    this.packetsRead = index
+    return at
+  }
+}
+
+function recordTooLong(index: number, offset: number, captured: number): CaptureError {
+  const message = `record ${index} at byte ${offset}: captured length ${captured} is more than ${CAPTURED_LENGTH_MAX}; the capture is damaged from there on`
+  return { code: 'CAPTURE_RECORD_INVALID', message, offset }
+}

@@ -1,0 +1,281 @@
+import { CAPTURED_LENGTH_MAX, type CaptureParser } from './capture-parser.ts'
+import type { CaptureError } from './capture-result.ts'
+import { clearDecoded, decode } from './decode.ts'
+import { DROP_INTERFACE_UNKNOWN } from './drop.ts'
+import { isLinkTypeSupported } from './link-type.ts'
+import type { OnPacket, Packet } from './packet.ts'
+import { PcapngClock } from './pcapng-time.ts'
+import { be32, le32 } from './word.ts'
+
+/** pcapng, as draft-ietf-opsawg-pcapng describes it. Blocks that hold no packet are skipped. */
+
+const SECTION_HEADER = 0x0a0d_0d0a
+const INTERFACE_DESCRIPTION = 1
+const PACKET_OBSOLETE = 2
+const SIMPLE_PACKET = 3
+const INTERFACE_STATISTICS = 5
+const ENHANCED_PACKET = 6
+
+/** Read as little-endian. */
+const BYTE_ORDER_LITTLE = 0x1a2b_3c4d
+const BYTE_ORDER_BIG = 0x4d3c_2b1a
+
+/** Type, length, and the length again at the end. */
+const BLOCK_OVERHEAD_BYTES = 12
+const SECTION_HEADER_BYTES_MIN = 28
+/** A larger block is refused: libpcap's limit. */
+const BLOCK_BYTES_MAX = 16 * 1024 * 1024
+/** Interfaces of one section; an obsolete packet block cannot name more. */
+const INTERFACES_MAX = 65_536
+
+const OPTION_IF_TSRESOL = 9
+const OPTION_IF_TSOFFSET = 14
+const OPTION_ISB_IFDROP = 5
+const RESOLUTION_MICROSECONDS = 6
+
+interface Interface {
+  readonly linkType: number
+  readonly snapLength: number
+  readonly clock: PcapngClock
+  /** Packets lost, by the last statistics block. */
+  drops: number | null
+}
+
+/** True when the four bytes at the offset begin a pcapng; the block type reads the same in both byte orders. */
+export function isPcapngMagic(bytes: Uint8Array, offset: number): boolean {
+  return le32(bytes, offset) === SECTION_HEADER
+}
+
+export class PcapngParser implements CaptureParser {
+  readonly format = 'pcapng'
+  readonly linkTypes: number[] = []
+  packetsRead = 0
+  packetsOfUnsupportedLink = 0
+  error: CaptureError | null = null
+  warning: CaptureError | null = null
+  private readonly packet: Packet
+  private readonly onPacket: OnPacket
+  /** Content offset of the next byte that was not consumed. */
+  private position = 0
+  private isLittleEndian = true
+  private interfaces: Interface[] = []
+  private dropsOfEarlierSections: number | null = null
+
+  constructor(packet: Packet, onPacket: OnPacket) {
+    this.packet = packet
+    this.onPacket = onPacket
+  }
+
+  get interfaceDrops(): number | null {
+    return this.interfaces.reduce(
+      (sum, { drops }) => (drops === null ? sum : (sum ?? 0) + drops),
+      this.dropsOfEarlierSections,
+    )
+  }
+
+  feed(bytes: Uint8Array, offset: number, end: number): number {
+    let at = offset
+    while (this.error === null && end - at >= BLOCK_OVERHEAD_BYTES) {
+      const isSection = le32(bytes, at) === SECTION_HEADER
+      if (isSection && !this.readByteOrder(bytes, at)) break
+      const length = this.read32(bytes, at + 4)
+      // Some writers leave the padding out of the length, so it is rounded up, as Wireshark does.
+      const blockBytes = (length + 3) & ~3
+      if (length < (isSection ? SECTION_HEADER_BYTES_MIN : BLOCK_OVERHEAD_BYTES) || length > BLOCK_BYTES_MAX) {
+        this.fail('CAPTURE_RECORD_INVALID', `block length ${length} is impossible`)
+        break
+      }
+      if (blockBytes > end - at) break
+      const trailer = this.read32(bytes, at + blockBytes - 4)
+      if (trailer !== length) {
+        this.fail('CAPTURE_RECORD_INVALID', `block length ${length} at its start is ${trailer} at its end`)
+        break
+      }
+      this.readBlock(bytes, at, at + blockBytes - 4)
+      if (this.error !== null) break
+      at += blockBytes
+      this.position += blockBytes
+    }
+    return at
+  }
+
+  finish(bytesLeft: number): CaptureError | null {
+    if (this.error !== null || bytesLeft === 0) return this.error
+    const message = `block at byte ${this.position}: the capture ends ${bytesLeft} bytes into it; all packets before it were read`
+    return { code: 'CAPTURE_TRUNCATED', message, offset: this.position + bytesLeft }
+  }
+
+  private read32(bytes: Uint8Array, at: number): number {
+    return this.isLittleEndian ? le32(bytes, at) : be32(bytes, at)
+  }
+
+  private read16(bytes: Uint8Array, at: number): number {
+    return this.isLittleEndian ? bytes[at]! | (bytes[at + 1]! << 8) : (bytes[at]! << 8) | bytes[at + 1]!
+  }
+
+  private fail(code: CaptureError['code'], what: string): void {
+    const message = `block at byte ${this.position}: ${what}; reading ends there`
+    this.error = { code, message, offset: this.position }
+  }
+
+  private readByteOrder(bytes: Uint8Array, at: number): boolean {
+    const magic = le32(bytes, at + 8)
+    if (magic === BYTE_ORDER_LITTLE || magic === BYTE_ORDER_BIG) {
+      this.isLittleEndian = magic === BYTE_ORDER_LITTLE
+      return true
+    }
+    this.fail('CAPTURE_HEADER_INVALID', `byte-order magic 0x${magic.toString(16)} is not 0x1a2b3c4d in either order`)
+    return false
+  }
+
+  /** @param end first byte past the body of the block */
+  private readBlock(bytes: Uint8Array, at: number, end: number): void {
+    const type = this.read32(bytes, at)
+    if (type === ENHANCED_PACKET) this.readEnhancedPacket(bytes, at, end)
+    else if (type === SECTION_HEADER) this.readSectionHeader(bytes, at)
+    else if (type === INTERFACE_DESCRIPTION) this.readInterface(bytes, at, end)
+    else if (type === SIMPLE_PACKET) this.readSimplePacket(bytes, at, end)
+    else if (type === PACKET_OBSOLETE) this.readObsoletePacket(bytes, at, end)
+    else if (type === INTERFACE_STATISTICS) this.readStatistics(bytes, at, end)
+  }
+
+  private readSectionHeader(bytes: Uint8Array, at: number): void {
+    const major = this.read16(bytes, at + 12)
+    const minor = this.read16(bytes, at + 14)
+    // Minor version 2 was written by a few programs and means the same as 0.
+    if (major !== 1 || (minor !== 0 && minor !== 2)) {
+      this.fail('CAPTURE_VERSION_UNSUPPORTED', `pcapng version ${major}.${minor} is not defined, 1.0 is`)
+      return
+    }
+    this.dropsOfEarlierSections = this.interfaceDrops
+    this.interfaces = []
+  }
+
+  private readInterface(bytes: Uint8Array, at: number, end: number): void {
+    if (end - at < 16) {
+      this.fail('CAPTURE_RECORD_INVALID', `an interface description has 20 bytes or more, this has ${end - at + 4}`)
+      return
+    }
+    if (this.interfaces.length === INTERFACES_MAX) {
+      this.fail('CAPTURE_RECORD_INVALID', `more than ${INTERFACES_MAX} interfaces in a section`)
+      return
+    }
+    const linkType = this.read16(bytes, at + 8)
+    let resolution = RESOLUTION_MICROSECONDS
+    let offsetSeconds = 0
+    const resolutionAt = this.findOption(bytes, at + 16, end, OPTION_IF_TSRESOL, 1)
+    if (resolutionAt >= 0) resolution = bytes[resolutionAt]!
+    const offsetAt = this.findOption(bytes, at + 16, end, OPTION_IF_TSOFFSET, 8)
+    if (offsetAt >= 0) offsetSeconds = Number(BigInt.asIntN(64, this.read64(bytes, offsetAt)))
+    this.interfaces.push({
+      linkType,
+      snapLength: this.read32(bytes, at + 12),
+      clock: new PcapngClock(resolution, offsetSeconds),
+      drops: null,
+    })
+    if (!this.linkTypes.includes(linkType)) this.linkTypes.push(linkType)
+  }
+
+  private read64(bytes: Uint8Array, at: number): bigint {
+    const first = BigInt(this.read32(bytes, at))
+    const second = BigInt(this.read32(bytes, at + 4))
+    return this.isLittleEndian ? (second << 32n) | first : (first << 32n) | second
+  }
+
+  /**
+   * @returns offset of the value of the first option with this code and length, or -1
+   */
+  private findOption(bytes: Uint8Array, start: number, end: number, code: number, length: number): number {
+    let at = start
+    while (end - at >= 4) {
+      const optionCode = this.read16(bytes, at)
+      const optionLength = this.read16(bytes, at + 2)
+      if (optionCode === 0 || optionLength > end - at - 4) return -1
+      if (optionCode === code && optionLength === length) return at + 4
+      at += 4 + ((optionLength + 3) & ~3)
+    }
+    return -1
+  }
+
+  private readEnhancedPacket(bytes: Uint8Array, at: number, end: number): void {
+    const frame = at + 28
+    if (end < frame) {
+      this.fail('CAPTURE_RECORD_INVALID', `an enhanced packet has 32 bytes or more, this has ${end - at + 4}`)
+      return
+    }
+    const captured = this.read32(bytes, at + 20)
+    this.packet.originalLength = this.read32(bytes, at + 24)
+    this.readPacket(bytes, frame, end, captured, this.read32(bytes, at + 8), at + 12)
+  }
+
+  private readObsoletePacket(bytes: Uint8Array, at: number, end: number): void {
+    const frame = at + 28
+    if (end < frame) {
+      this.fail('CAPTURE_RECORD_INVALID', `a packet block has 32 bytes or more, this has ${end - at + 4}`)
+      return
+    }
+    const captured = this.read32(bytes, at + 20)
+    this.packet.originalLength = this.read32(bytes, at + 24)
+    this.readPacket(bytes, frame, end, captured, this.read16(bytes, at + 8), at + 12)
+  }
+
+  /** A simple packet is of interface 0 and carries neither time nor captured length. */
+  private readSimplePacket(bytes: Uint8Array, at: number, end: number): void {
+    const frame = at + 12
+    if (end < frame) {
+      this.fail('CAPTURE_RECORD_INVALID', `a simple packet has 16 bytes or more, this has ${end - at + 4}`)
+      return
+    }
+    const original = this.read32(bytes, at + 8)
+    const snapLength = this.interfaces[0]?.snapLength ?? 0
+    this.packet.originalLength = original
+    const captured = snapLength === 0 ? original : Math.min(original, snapLength)
+    this.readPacket(bytes, frame, end, captured, 0, -1)
+  }
+
+  /** @param timeAt offset of the timestamp, or -1 when the block has none: the time is 0 then */
+  private readPacket(
+    bytes: Uint8Array,
+    frame: number,
+    end: number,
+    captured: number,
+    interfaceId: number,
+    timeAt: number,
+  ): void {
+    const { packet } = this
+    if (captured > CAPTURED_LENGTH_MAX || captured > end - frame) {
+      const most = Math.min(CAPTURED_LENGTH_MAX, end - frame)
+      this.fail('CAPTURE_RECORD_INVALID', `captured length ${captured} is more than ${most}`)
+      return
+    }
+    const source = interfaceId < this.interfaces.length ? this.interfaces[interfaceId]! : null
+    packet.index = ++this.packetsRead
+    packet.capturedLength = captured
+    packet.seconds = 0
+    packet.nanoseconds = 0
+    if (source === null) {
+      packet.linkType = -1
+      clearDecoded(packet)
+      packet.drop = DROP_INTERFACE_UNKNOWN
+      const message = `packet ${packet.index} at byte ${this.position}: interface ${interfaceId} was not described before it`
+      this.warning ??= { code: 'CAPTURE_INTERFACE_UNKNOWN', message, offset: this.position }
+    } else {
+      packet.linkType = source.linkType
+      if (timeAt >= 0) {
+        source.clock.set(this.read32(bytes, timeAt), this.read32(bytes, timeAt + 4))
+        packet.seconds = source.clock.seconds
+        packet.nanoseconds = source.clock.nanoseconds
+      }
+      decode(bytes, frame, frame + captured, packet)
+      if (!isLinkTypeSupported(source.linkType)) this.packetsOfUnsupportedLink++
+    }
+    this.onPacket(packet)
+  }
+
+  private readStatistics(bytes: Uint8Array, at: number, end: number): void {
+    if (end - at < 20) return
+    const source = this.interfaces[this.read32(bytes, at + 8)]
+    const dropsAt = this.findOption(bytes, at + 20, end, OPTION_ISB_IFDROP, 8)
+    if (source && dropsAt >= 0) source.drops = Number(this.read64(bytes, dropsAt))
+  }
+}
