@@ -1,7 +1,6 @@
 import { RECEIPT, RECEIPT_STATES, type Receipt, type ReceiptState, UPLOAD_KINDS } from '../schemas/catalog.ts'
 import type { Database, Session } from './database.ts'
-import { insertRow } from './insert-row.ts'
-import { type BoundValue, bind, sql } from './sql.ts'
+import { type BoundValue, bind, bindList, sql } from './sql.ts'
 import type { NewUpload } from './storage.ts'
 
 /** The bound number of a receipt's state. */
@@ -56,9 +55,10 @@ export class ReceiptWriter {
         group = this.#waiting.splice(0, RECEIPTS_PER_COMMIT_MAX)
         this.#scheduled = false
         if (this.#waiting.length > 0) this.#schedule()
-        const received: Received[] = []
-        for (const { upload } of group) received.push(await this.#recordOne(session, upload))
-        return received
+        return this.#recordGroup(
+          session,
+          group.map(call => call.upload),
+        )
       })
       .then(
         received => {
@@ -74,37 +74,57 @@ export class ReceiptWriter {
       )
   }
 
-  async #recordOne(session: Session, upload: NewUpload): Promise<Received> {
-    const earlier = await readReceipt(session, upload.sensor, upload.sha256)
-    if (earlier) return { receipt: earlier, created: false }
-    await insertRow(session, 'receipt', RECEIPT, {
-      sensor: upload.sensor,
-      sha256: upload.sha256,
-      kind: UPLOAD_KINDS.indexOf(upload.kind),
-      state: RECEIPT_STATES.indexOf('received'),
-      byte_count: upload.byte_count,
-      received_at: this.#now(),
-      counted_at: null,
-      content_sha256: null,
-      duplicate_of: null,
-      packet_count: null,
-      packet_kept_count: null,
-      drops: null,
-      first_packet: null,
-      last_packet: null,
-      error_code: null,
-      error_message: null,
+  async #recordGroup(session: Session, uploads: readonly NewUpload[]): Promise<Received[]> {
+    const receipts = new Map<string, Receipt>()
+    const fresh = new Map<string, NewUpload>()
+    for (const upload of uploads) {
+      const identity = `${upload.sensor} ${upload.sha256}`
+      if (receipts.has(identity) || fresh.has(identity)) continue
+      const earlier = await readReceipt(session, upload.sensor, upload.sha256)
+      if (earlier) receipts.set(identity, earlier)
+      else fresh.set(identity, upload)
+    }
+    if (fresh.size > 0) {
+      for (const receipt of await insertReceived(session, [...fresh.values()], this.#now())) {
+        receipts.set(`${receipt.sensor} ${receipt.sha256}`, receipt)
+      }
+    }
+    return uploads.map(upload => {
+      const identity = `${upload.sensor} ${upload.sha256}`
+      // Only the first of several calls with one identity made the receipt.
+      return { receipt: receipts.get(identity)!, created: fresh.get(identity) === upload }
     })
-    return { receipt: (await readReceipt(session, upload.sensor, upload.sha256))!, created: true }
   }
+}
+
+/** One statement however many: its cost is mostly its planning. */
+function insertReceived(session: Session, uploads: readonly NewUpload[], nowMicros: number): Promise<Receipt[]> {
+  return session.api(
+    RECEIPT,
+    sql`INSERT INTO receipt BY NAME SELECT unnest(${bindList(
+      'text',
+      uploads.map(upload => upload.sensor),
+    )}) AS sensor, unnest(${bindList(
+      'text',
+      uploads.map(upload => upload.sha256),
+    )}) AS sha256, unnest(${bindList(
+      'uint8',
+      uploads.map(upload => UPLOAD_KINDS.indexOf(upload.kind)),
+    )}) AS kind, unnest(${bindList(
+      'uint64',
+      uploads.map(upload => upload.byte_count),
+    )}) AS byte_count, ${receiptState('received')} AS state, ${bind('timestamp_us', nowMicros)} AS received_at
+      RETURNING *`,
+  )
 }
 
 export async function readReceipt(session: Session, sensor: string, sha256: string): Promise<Receipt | null> {
   const rows = await session.api(
     RECEIPT,
-    sql`SELECT * FROM receipt WHERE sensor = ${bind('text', sensor)} AND sha256 = ${bind('text', sha256)}`,
+    // By the hash alone, because only then DuckDB uses the index.
+    sql`SELECT * FROM receipt WHERE sha256 = ${bind('text', sha256)}`,
   )
-  return rows[0] ?? null
+  return rows.find(receipt => receipt.sensor === sensor) ?? null
 }
 
 /** Newest first. */

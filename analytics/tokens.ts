@@ -25,9 +25,10 @@ export async function addToken(
 /** Asked from the catalog each time, so that a revocation holds from the next request on. */
 export async function findToken(database: Database, sha256: string): Promise<TokenRecord | null> {
   const rows = await database.read(session =>
-    session.plain(TOKEN, sql`SELECT * FROM token WHERE token_sha256 = ${bind('text', sha256)} AND revoked_at IS NULL`),
+    session.plain(TOKEN, sql`SELECT * FROM token WHERE token_sha256 = ${bind('text', sha256)}`),
   )
-  return rows[0] ? tokenRecord(rows[0]) : null
+  const valid = rows.find(row => row.revoked_at === null)
+  return valid ? tokenRecord(valid) : null
 }
 
 export async function listTokens(database: Database): ReturnType<Storage['listTokens']> {
