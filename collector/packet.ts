@@ -1,4 +1,11 @@
 /**
+ * Starting value of the fields that hold all 32 bits in nearly every packet: V8 then keeps them as doubles from the
+ * start. The others start small and turn into doubles when the first large value comes; IPv4 captures run a quarter
+ * faster for it.
+ */
+const UNSIGNED = 0xffff_ffff
+
+/**
  * The one packet that is reused for all packets of a run: the reader fills the record fields, `decode` fills the rest,
  * the consumer reads them during its call and keeps no reference. All fields are numbers, so that the object keeps one
  * hidden class and the hot path allocates nothing.
@@ -15,7 +22,7 @@ export class Packet {
   /** Place in the capture, from 1. Dropped packets count too. */
   index = 0
   /** Unix seconds, whole; may be above 2³¹ and, in a pcapng with an odd clock, below zero. */
-  seconds = 4294967295
+  seconds = 0
   /** 0 to 999 999 999. */
   nanoseconds = 0
   /** LINKTYPE value of the capture or of the packet's pcapng interface; -1 when the interface is unknown. */
@@ -23,7 +30,7 @@ export class Packet {
   /** Bytes of the frame in the capture. */
   capturedLength = 0
   /** Bytes of the frame on the wire, as the capture says. */
-  originalLength = 4294967295
+  originalLength = 0
 
   // Verdict
   /** Place in DROP_REASON_NAMES, or -1 when the packet is good for a flow as far as its headers go. */
@@ -36,18 +43,18 @@ export class Packet {
    * Addresses as unsigned 32-bit words in host order, most significant first. IPv4 is IPv4-mapped: 0, 0, 0xffff and
    * the address in the last word, which is all that an IPv4-only path has to look at. All zero when ipVersion is 0.
    */
-  src0 = 4294967295
-  src1 = 4294967295
-  src2 = 4294967295
-  src3 = 4294967295
-  dst0 = 4294967295
-  dst1 = 4294967295
-  dst2 = 4294967295
-  dst3 = 4294967295
+  src0 = 0
+  src1 = 0
+  src2 = 0
+  src3 = UNSIGNED
+  dst0 = 0
+  dst1 = 0
+  dst2 = 0
+  dst3 = UNSIGNED
   /** IANA number of the header after the IP header and, for IPv6, after its extension headers as far as captured. */
   protocol = -1
   /** IPv4 total length; IPv6 payload length + 40 (RFC 8200; a jumbo payload by RFC 2675). */
-  ipLength = 4294967295
+  ipLength = 0
   /** TTL or hop limit. */
   ttl = -1
   /** IPv4 identification; -1 for IPv6. */
@@ -71,7 +78,7 @@ export class Packet {
   /** The twelve flag and reserved bits, 0 to 4095. */
   tcpFlags = -1
   /** Unsigned 32 bits. */
-  tcpSeq = 4294967295
+  tcpSeq = UNSIGNED
   tcpWindow = -1
 
   // TCP options, read for packets with SYN only
@@ -91,10 +98,10 @@ export class Packet {
   /** 0 when there is none or its addresses are not there, 4 or 6. */
   quotedVersion = 0
   /** Destination of the quoted packet, as above: the victim that the error speaks of. All zero without one. */
-  quotedDst0 = 4294967295
-  quotedDst1 = 4294967295
-  quotedDst2 = 4294967295
-  quotedDst3 = 4294967295
+  quotedDst0 = 0
+  quotedDst1 = 0
+  quotedDst2 = 0
+  quotedDst3 = 0
   quotedProtocol = -1
   quotedSrcPort = -1
   quotedDstPort = -1
