@@ -1,4 +1,5 @@
 import type { SpanBasis } from './catalog.ts'
+import { INTERVAL_SECONDS, MICROSECONDS } from './time.ts'
 
 /** Coverage arithmetic: listened spans, and when a silence counts as listened. Times are Unix microseconds. */
 
@@ -19,13 +20,19 @@ export interface ListenedSpan {
 const SILENCE_PROBABILITY_MIN = 1e-6
 
 /**
+ * A silence of one interval or less always counts as listened, in microseconds. Packets come in runs and the rate
+ * swings by day, so on a large sensor the rule above alone would find hundreds of sub-second silences a day.
+ */
+export const SILENCE_ALWAYS_LISTENED = INTERVAL_SECONDS * MICROSECONDS
+
+/**
  * The longest silence, in microseconds, that is likely enough at this rate to count as listened: independent arrivals
- * give exp(-rate × silence) >= 10⁻⁶, so rate × silence <= 13.8 packets.
+ * give exp(-rate × silence) >= 10⁻⁶, so rate × silence <= 13.8 packets; at least SILENCE_ALWAYS_LISTENED.
  * @param packetsPerSecond the usual rate of the sensor; 0 when nothing is known, then no silence counts
  */
 export function silenceListenedMax(packetsPerSecond: number): number {
   if (!(packetsPerSecond > 0)) return 0
-  return (-Math.log(SILENCE_PROBABILITY_MIN) / packetsPerSecond) * 1e6
+  return Math.max(SILENCE_ALWAYS_LISTENED, (-Math.log(SILENCE_PROBABILITY_MIN) / packetsPerSecond) * MICROSECONDS)
 }
 
 /**

@@ -11,6 +11,7 @@ export const DROP_REASONS = {
   ip_header_invalid: 'An IP header length that is impossible.',
   not_for_telescope: 'The destination is no dark address of this sensor.',
   transport_truncated: 'Too little of the TCP, UDP or ICMP header was captured to know ports or type.',
+  time_invalid: 'The time of the packet is before 1970 or after 2255, where microseconds end to be exact.',
   interface_unknown: 'A pcapng packet names an interface that was not described before it.',
 } as const
 
