@@ -11,3 +11,4 @@ export const DROP_IP_HEADER_INVALID = DROP_REASON_NAMES.indexOf('ip_header_inval
 export const DROP_NOT_FOR_TELESCOPE = DROP_REASON_NAMES.indexOf('not_for_telescope')
 export const DROP_TRANSPORT_TRUNCATED = DROP_REASON_NAMES.indexOf('transport_truncated')
 export const DROP_INTERFACE_UNKNOWN = DROP_REASON_NAMES.indexOf('interface_unknown')
+export const DROP_TIME_INVALID = DROP_REASON_NAMES.indexOf('time_invalid')

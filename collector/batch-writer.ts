@@ -1,0 +1,139 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { AsyncByteQueue, makeData, RecordBatch, RecordBatchStreamWriter, type Schema, Struct } from 'apache-arrow'
+import { BATCH_METADATA_KEY, type BatchMetadata, batchFileName } from '../schemas/batch.ts'
+import { FLOW } from '../schemas/flow.ts'
+import { arrowSchema } from './arrow-schema.ts'
+import { fileError, syncDirectory } from './durable-file.ts'
+import type { FlowColumn } from './flow-columns.ts'
+
+export interface WrittenBatch {
+  readonly path: string
+  readonly sha256: string
+  readonly metadata: BatchMetadata
+}
+
+/** Folder below the output for files that are not complete yet; on the same file system, so that rename is atomic. */
+export const BATCH_TEMPORARY_FOLDER = 'tmp'
+
+/** Small pieces (message headers, padding) are joined up to this size before they are hashed and written. */
+const STAGE_BYTES = 256 * 1024
+
+/**
+ * Writes one batch: the Arrow stream goes to a temporary name, is synced, and gets the name of its SHA-256 by rename.
+ * Until `finish` returns there is no file that a reader could take for a batch; `discard` leaves nothing behind.
+ * The bytes depend on metadata and rows alone.
+ */
+export class BatchWriter {
+  #out: string
+  #temporary: string
+  #descriptor: number
+  #hash = createHash('sha256')
+  #stage = Buffer.allocUnsafe(STAGE_BYTES)
+  #staged = 0
+  #schema: Schema
+  #struct: Struct
+  #writer = new RecordBatchStreamWriter({ autoDestroy: false })
+  #metadata: BatchMetadata
+
+  /** @throws OUTPUT_UNWRITABLE, DISK_FULL */
+  constructor(out: string, metadata: BatchMetadata) {
+    this.#out = out
+    this.#metadata = metadata
+    this.#schema = arrowSchema(FLOW, new Map([[BATCH_METADATA_KEY, JSON.stringify(metadata)]]))
+    this.#struct = new Struct(this.#schema.fields)
+    const folder = join(out, BATCH_TEMPORARY_FOLDER)
+    this.#temporary = join(folder, `${process.pid}-${randomBytes(6).toString('hex')}`)
+    try {
+      mkdirSync(folder, { recursive: true })
+      this.#descriptor = openSync(this.#temporary, 'wx', 0o644)
+    } catch (error) {
+      throw fileError(error, out)
+    }
+    this.#guard(() => this.#writer.reset(new ForwardingQueue(chunk => this.#write(chunk)), this.#schema))
+  }
+
+  /** Writes the first `rowCount` values of the columns as one record batch; the arrays may be reused afterwards. */
+  writeRows(columns: readonly FlowColumn[], rowCount: number): void {
+    const children = columns.map(({ values }, index) =>
+      makeData({
+        type: this.#schema.fields[index]!.type,
+        length: rowCount,
+        nullCount: 0,
+        data: values.subarray(0, rowCount),
+      }),
+    )
+    const data = makeData({ type: this.#struct, length: rowCount, nullCount: 0, children })
+    this.#guard(() => this.#writer.write(new RecordBatch(this.#schema, data)))
+  }
+
+  /** Makes the batch durable under its name. */
+  finish(): WrittenBatch {
+    return this.#guard(() => {
+      this.#writer.finish()
+      this.#flushStage()
+      fsyncSync(this.#descriptor)
+      closeSync(this.#descriptor)
+      const sha256 = this.#hash.digest('hex')
+      const path = join(this.#out, batchFileName(sha256))
+      renameSync(this.#temporary, path)
+      syncDirectory(this.#out)
+      return { path, sha256, metadata: this.#metadata }
+    })
+  }
+
+  /** Removes what was written so far. */
+  discard(): void {
+    try {
+      closeSync(this.#descriptor)
+    } catch {
+      // It is closed already when the error came after closing.
+    }
+    rmSync(this.#temporary, { force: true })
+  }
+
+  #guard<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      this.discard()
+      throw fileError(error, this.#out)
+    }
+  }
+
+  #write(chunk: Uint8Array): void {
+    if (this.#staged + chunk.length > STAGE_BYTES) this.#flushStage()
+    if (chunk.length > STAGE_BYTES) {
+      this.#writeOut(chunk)
+      return
+    }
+    this.#stage.set(chunk, this.#staged)
+    this.#staged += chunk.length
+  }
+
+  #flushStage(): void {
+    this.#writeOut(this.#stage.subarray(0, this.#staged))
+    this.#staged = 0
+  }
+
+  #writeOut(bytes: Uint8Array): void {
+    this.#hash.update(bytes)
+    // A write may be short, for instance when the disk is nearly full.
+    for (let written = 0; written < bytes.length; ) written += writeSync(this.#descriptor, bytes, written)
+  }
+}
+
+/** Hands each chunk on at once instead of queueing it, so that a batch never lies in memory whole. */
+class ForwardingQueue extends AsyncByteQueue {
+  #forward: (chunk: Uint8Array) => void
+
+  constructor(forward: (chunk: Uint8Array) => void) {
+    super()
+    this.#forward = forward
+  }
+
+  override write(value: Uint8Array): void {
+    this.#forward(value)
+  }
+}

@@ -1,0 +1,226 @@
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Prefix } from '../schemas/address.ts'
+import type { BatchMetadata, CaptureSummary } from '../schemas/batch.ts'
+import { TelescopeError } from '../schemas/errors.ts'
+import { SCHEMA_VERSION } from '../schemas/flow.ts'
+import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
+import { BATCH_TEMPORARY_FOLDER, BatchWriter, type WrittenBatch } from './batch-writer.ts'
+import type { CaptureResult, ReadOptions } from './capture-result.ts'
+import { PacketCounters } from './counters.ts'
+import { CoverageRecorder, type DeclaredSpan } from './coverage-recorder.ts'
+import { DROP_NOT_FOR_TELESCOPE, DROP_TIME_INVALID } from './drop.ts'
+import { DstIndex } from './dst-index.ts'
+import { createFlowColumns, createFlowFiller } from './flow-columns.ts'
+import { FlowTable } from './flow-table.ts'
+import { Packet } from './packet.ts'
+import { readCapture } from './read-capture.ts'
+
+/** After this second (in 2255) Unix microseconds are no exact numbers any more. */
+const SECONDS_MAX = Math.floor(Number.MAX_SAFE_INTEGER / MICROSECONDS) - 1
+
+export interface CollectorOptions {
+  readonly sensor: string
+  /** As parseTelescope returns it. */
+  readonly telescope: readonly Prefix[]
+  readonly telescopeEpoch: number
+  /** The 256-bit key of dst_index. */
+  readonly key: Uint8Array
+  /** Existing folder that receives `<sha256>.arrow` files. */
+  readonly out: string
+  /** Capture time of a batch: one ends when a packet is of a later multiple of this. Default: a day. */
+  readonly batchSeconds?: number
+  /** When the sensor listened, as its operator says. */
+  readonly declared?: DeclaredSpan | null
+  /** For tests: keys at which the flow table is flushed. */
+  readonly flowsMax?: number
+}
+
+/**
+ * Captures in, batches out. Packets of all captures form one sequence: where a batch ends is decided by their order
+ * alone, so the same packets give the same bytes, however they were cut into files or compressed.
+ */
+export class Collector {
+  /** Batches written, in order. */
+  readonly batches: WrittenBatch[] = []
+  #options: CollectorOptions
+  #dstIndex: DstIndex
+  #table: FlowTable
+  #columns = createFlowColumns()
+  #fill = createFlowFiller(this.#columns)
+  #coverage: CoverageRecorder
+  #packet = new Packet()
+  #counters = new PacketCounters()
+  /** The counters when the last batch ended. */
+  #flushed = this.#counters.snapshot()
+  #batchSeconds: number
+  /** First Unix second after the window of the batch at hand; 0 before its first packet. */
+  #windowEnd = 0
+  /** Unix microseconds of the earliest and latest packet of the capture at hand. */
+  #captureFirst = Number.POSITIVE_INFINITY
+  #captureLast = Number.NEGATIVE_INFINITY
+
+  /** @throws TELESCOPE_TOO_LARGE */
+  constructor(options: CollectorOptions) {
+    this.#options = options
+    this.#dstIndex = new DstIndex(options.telescope, options.key)
+    this.#table = new FlowTable(options.flowsMax === undefined ? {} : { flowsMax: options.flowsMax })
+    this.#coverage = new CoverageRecorder(options.declared ?? null)
+    this.#batchSeconds = options.batchSeconds ?? DAY_SECONDS
+    removeAbandoned(options.out)
+  }
+
+  get flows(): number {
+    return this.batches.reduce((sum, batch) => sum + batch.metadata.flows, 0)
+  }
+
+  /**
+   * Reads one capture, a file or `-`. What could be read is kept, whatever the summary's error says.
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL
+   */
+  async read(path: string, options: ReadOptions = {}): Promise<{ summary: CaptureSummary; result: CaptureResult }> {
+    const before = this.#counters.snapshot()
+    this.#captureFirst = Number.POSITIVE_INFINITY
+    this.#captureLast = Number.NEGATIVE_INFINITY
+    const result = await readCapture(path, this.#packet, packet => this.#count(packet), options)
+    this.#counters.assertBalanced()
+    const counted = this.#counters.since(before)
+    if (counted.read !== result.packetsRead) {
+      throw new TelescopeError('INTERNAL', `capture: ${result.packetsRead} packets read, ${counted.read} counted`)
+    }
+    const summary: CaptureSummary = {
+      path,
+      format: result.format,
+      packets_read: counted.read,
+      packets_kept: counted.kept,
+      drops: counted.dropsByName(),
+      first_packet: formatMicroseconds(this.#captureFirst),
+      last_packet: formatMicroseconds(this.#captureLast),
+      truncated: result.truncated,
+      error: result.error ?? offTelescope(counted),
+    }
+    return { summary, result }
+  }
+
+  /** Writes what is left as the last batch; a run without packets and without declared time leaves none. */
+  finish(): void {
+    this.#counters.assertBalanced()
+    if (this.#table.rowCount > 0 || this.#options.declared) this.#flush(null)
+  }
+
+  #count(packet: Packet): void {
+    const { seconds } = packet
+    const isTimeValid = seconds >= 0 && seconds <= SECONDS_MAX
+    const microseconds = seconds * MICROSECONDS + Math.trunc(packet.nanoseconds / 1000)
+    if (isTimeValid) {
+      if (microseconds < this.#captureFirst) this.#captureFirst = microseconds
+      if (microseconds > this.#captureLast) this.#captureLast = microseconds
+    }
+    const drop = this.#dropReason(packet, isTimeValid)
+    if (drop >= 0) {
+      this.#counters.read++
+      this.#counters.drops[drop]!++
+      return
+    }
+    if (seconds >= this.#windowEnd || this.#table.isFull || this.#coverage.isFull) this.#endBatch(seconds, microseconds)
+    this.#counters.read++
+    this.#counters.kept++
+    this.#coverage.add(microseconds)
+    this.#table.add(packet, this.#dstIndex.high, this.#dstIndex.low)
+  }
+
+  /** @returns -1 when the packet joins a flow; its destination index is then found */
+  #dropReason(packet: Packet, isTimeValid: boolean): number {
+    if (packet.drop >= 0) return packet.drop
+    if (!this.#dstIndex.find(packet)) return DROP_NOT_FOR_TELESCOPE
+    return isTimeValid ? -1 : DROP_TIME_INVALID
+  }
+
+  #endBatch(seconds: number, microseconds: number): void {
+    if (this.#table.rowCount > 0) this.#flush(microseconds)
+    // Late packets of an earlier window stay in the batch at hand: the window never goes back.
+    if (seconds >= this.#windowEnd) {
+      this.#windowEnd = (Math.floor(seconds / this.#batchSeconds) + 1) * this.#batchSeconds
+    }
+  }
+
+  #flush(next: number | null): void {
+    this.#counters.assertBalanced()
+    const counted = this.#counters.since(this.#flushed)
+    const { first, last } = this.#coverage
+    const metadata: BatchMetadata = {
+      schema_version: SCHEMA_VERSION,
+      sensor: this.#options.sensor,
+      telescope_epoch: this.#options.telescopeEpoch,
+      spans: this.#coverage.take(next),
+      flows: this.#table.rowCount,
+      packets_read: counted.read,
+      packets_kept: counted.kept,
+      drops: counted.dropsByName(),
+      first_packet: first,
+      last_packet: last,
+    }
+    const writer = new BatchWriter(this.#options.out, metadata)
+    let packets = 0
+    for (let block = 0; ; block++) {
+      const rowCount = this.#fill(this.#table, block)
+      if (rowCount === 0) break
+      packets += sumPackets(this.#columns, rowCount)
+      writer.writeRows(this.#columns, rowCount)
+    }
+    if (packets !== counted.kept) {
+      writer.discard()
+      throw new TelescopeError('INTERNAL', `batch: ${counted.kept} packets kept, but its flows hold ${packets}`)
+    }
+    this.batches.push(writer.finish())
+    this.#table.clear()
+    this.#flushed = this.#counters.snapshot()
+  }
+}
+
+function sumPackets(columns: ReturnType<typeof createFlowColumns>, rowCount: number): number {
+  const counts = columns.find(column => column.name === 'packet_count')!.values as Uint32Array
+  let sum = 0
+  for (let row = 0; row < rowCount; row++) sum += counts[row]!
+  return sum
+}
+
+/** A capture full of packets for others is a wrong `--telescope` or a wrong file: nobody should have to guess. */
+function offTelescope(counted: PacketCounters): CaptureSummary['error'] {
+  const foreign = counted.drops[DROP_NOT_FOR_TELESCOPE]!
+  if (counted.kept > 0 || foreign === 0) return null
+  const message = `capture: none of its ${counted.read} packets is for an address of this telescope; check the telescope's prefixes and the file`
+  return { code: 'CAPTURE_OFF_TELESCOPE', message, offset: null }
+}
+
+/** ISO 8601 with microseconds; null for the infinities that mean "no packet". */
+function formatMicroseconds(microseconds: number): string | null {
+  if (!Number.isFinite(microseconds)) return null
+  const milliseconds = Math.floor(microseconds / 1000)
+  const rest = String(microseconds - milliseconds * 1000).padStart(3, '0')
+  return new Date(milliseconds).toISOString().replace('Z', `${rest}Z`)
+}
+
+/** Removes incomplete files that a killed process left behind; those of living processes stay. */
+function removeAbandoned(out: string): void {
+  const folder = join(out, BATCH_TEMPORARY_FOLDER)
+  let names: string[]
+  try {
+    names = readdirSync(folder)
+  } catch {
+    return
+  }
+  for (const name of names) {
+    const pid = Number(/^(\d+)-[0-9a-f]{12}$/.exec(name)?.[1] ?? Number.NaN)
+    if (Number.isInteger(pid) && pid !== process.pid && !isAlive(pid)) rmSync(join(folder, name), { force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
