@@ -21,7 +21,10 @@ export class Packet {
   // Record: what the capture file says about the packet.
   /** Place in the capture, from 1. Dropped packets count too. */
   index = 0
-  /** Unix seconds, whole; may be above 2³¹ and, in a pcapng with an odd clock, below zero. */
+  /**
+   * Unix seconds, whole; may be above 2³¹ and, in a pcapng with an odd clock, below zero. -1 with 0 nanoseconds when
+   * the capture does not say (pcapng simple packets).
+   */
   seconds = 0
   /** 0 to 999 999 999. */
   nanoseconds = 0

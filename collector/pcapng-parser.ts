@@ -233,7 +233,7 @@ export class PcapngParser implements CaptureParser {
     this.readPacket(bytes, frame, end, captured, 0, -1)
   }
 
-  /** @param timeAt offset of the timestamp, or -1 when the block has none: the time is 0 then */
+  /** @param timeAt offset of the timestamp, or -1 when the block has none */
   private readPacket(
     bytes: Uint8Array,
     frame: number,
@@ -251,7 +251,7 @@ export class PcapngParser implements CaptureParser {
     const source = interfaceId < this.interfaces.length ? this.interfaces[interfaceId]! : null
     packet.index = ++this.packetsRead
     packet.capturedLength = captured
-    packet.seconds = 0
+    packet.seconds = -1
     packet.nanoseconds = 0
     if (source === null) {
       packet.linkType = -1

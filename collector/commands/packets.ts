@@ -1,0 +1,84 @@
+import { randomBytes } from 'node:crypto'
+import { parseTelescope } from '../../schemas/address.ts'
+import type { Command } from '../../schemas/command.ts'
+import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
+import { DROP_NONE, DROP_NOT_FOR_TELESCOPE } from '../drop.ts'
+import { DstIndex } from '../dst-index.ts'
+import { LineOutput } from '../line-output.ts'
+import { listCaptures } from '../list-captures.ts'
+import { Packet } from '../packet.ts'
+import { PACKET_COLUMNS, packetCsv, packetJson } from '../packet-line.ts'
+import { readCapture } from '../read-capture.ts'
+
+const FORMATS = ['csv', 'ndjson']
+
+export const command: Command = {
+  summary: 'prints one line a packet, for looking and for comparing',
+  usage: `hirundo packets CAPTURE [--format csv|ndjson] [--telescope CIDR,...]
+
+Prints what the collector sees of each packet. CAPTURE is a file, a directory or - (standard input), pcap or pcapng,
+plain or gzip.
+
+  --format csv|ndjson    csv (default) has a header line; ndjson is one JSON object a line
+  --telescope CIDR,...   marks packets for other addresses with the drop reason not_for_telescope
+
+CSV columns: ${PACKET_COLUMNS.join(',')}
+
+Numbers are decimal, time is Unix seconds; a field that does not apply or was not captured is empty. drop is the
+reason why the packet would join no flow. Exit status 3: something in the capture was unreadable; what came before it
+was printed.`,
+  options: {
+    format: { type: 'string', default: 'csv' },
+    telescope: { type: 'string' },
+  },
+  async run({ values, positionals }) {
+    const format = String(values['format'])
+    if (positionals.length !== 1) {
+      throw new TelescopeError('USAGE', `packets: one CAPTURE is needed, ${positionals.length} given`)
+    }
+    if (!FORMATS.includes(format)) {
+      throw new TelescopeError('USAGE', `packets: format "${format}" is unknown; there are ${FORMATS.join(' and ')}`)
+    }
+    const telescope = values['telescope']
+    const mark = telescope === undefined ? () => {} : telescopeMarker(String(telescope))
+    const captures = await listCaptures(positionals)
+    return await printPackets(captures, format === 'csv', mark)
+  },
+}
+
+/** The key only orders addresses, and no order is printed, so any will do. */
+function telescopeMarker(telescope: string): (packet: Packet) => void {
+  const dstIndex = new DstIndex(parseTelescope(telescope), randomBytes(32))
+  return packet => {
+    if (packet.drop === DROP_NONE && !dstIndex.find(packet)) packet.drop = DROP_NOT_FOR_TELESCOPE
+  }
+}
+
+async function printPackets(
+  captures: readonly string[],
+  isCsv: boolean,
+  mark: (packet: Packet) => void,
+): Promise<number> {
+  const output = new LineOutput()
+  const packet = new Packet()
+  let status = 0
+  let packetsBefore = 0
+  if (isCsv) output.line(PACKET_COLUMNS.join(','))
+  const print = (): void => {
+    // A directory is one sequence: its packets are numbered through.
+    packet.index += packetsBefore
+    mark(packet)
+    output.line(isCsv ? packetCsv(packet) : packetJson(packet))
+  }
+  for (const path of captures) {
+    const result = await readCapture(path, packet, print, { onChunk: () => output.drain(), signal: output.signal })
+    packetsBefore += result.packetsRead
+    if (output.signal.aborted) break
+    if (result.error) {
+      status = EXIT_STATUS.input
+      process.stderr.write(`hirundo: ${path}: ${result.error.message} [${result.error.code}]\n`)
+    }
+  }
+  await output.end()
+  return status
+}

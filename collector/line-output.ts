@@ -1,0 +1,53 @@
+/** Text is gathered up to this before it is written: a system call for each line would cost more than the line. */
+const FLUSH_CHARACTERS = 64 * 1024
+
+/** Lines to standard output, in large writes. A reader that goes away (`| head`) ends the output without an error. */
+export class LineOutput {
+  private text = ''
+  private readonly abort = new AbortController()
+  private error: Error | null = null
+
+  constructor() {
+    process.stdout.on('error', this.onError)
+  }
+
+  /** Aborted when nobody reads on: whoever makes the lines may stop. */
+  get signal(): AbortSignal {
+    return this.abort.signal
+  }
+
+  line(text: string): void {
+    this.text += text
+    this.text += '\n'
+    if (this.text.length >= FLUSH_CHARACTERS) this.write()
+  }
+
+  /** Resolves when the reader has taken what was written. */
+  async drain(): Promise<void> {
+    if (process.stdout.writableNeedDrain && !this.signal.aborted) {
+      await new Promise<void>(resolve => {
+        process.stdout.once('drain', resolve)
+        this.signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+    }
+    if (this.error) throw this.error
+  }
+
+  /** @throws what the system said, other than that the reader went away */
+  async end(): Promise<void> {
+    this.write()
+    // An empty write comes back when those before it are done or have failed.
+    if (!this.signal.aborted) await new Promise<void>(resolve => process.stdout.write('', () => resolve()))
+    if (this.error) throw this.error
+  }
+
+  private write(): void {
+    if (!this.signal.aborted && this.text !== '') process.stdout.write(this.text)
+    this.text = ''
+  }
+
+  private readonly onError = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== 'EPIPE') this.error = error
+    this.abort.abort()
+  }
+}
