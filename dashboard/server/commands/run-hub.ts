@@ -1,0 +1,39 @@
+import { TelescopeError } from '../../../schemas/errors.ts'
+import type { Hub } from '../hub.ts'
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/**
+ * A promise of the first signal that asks the process to end. After it the signals have their own effect again: a
+ * second Ctrl-C kills.
+ */
+export function askedToStop(): Promise<'stop'> {
+  return new Promise(resolve => {
+    const stop = () => {
+      for (const signal of SIGNALS) process.removeListener(signal, stop)
+      resolve('stop')
+    }
+    for (const signal of SIGNALS) process.on(signal, stop)
+  })
+}
+
+/**
+ * Keeps a hub running until it is asked to stop, and stops it.
+ * @throws STORAGE_FAILED when the hub had to stop by itself; nothing that was acknowledged is lost then
+ */
+export async function runHub(hub: Hub, stop: Promise<unknown>): Promise<void> {
+  const broken = await Promise.race([stop.then(() => null), hub.broken.then(error => ({ error }))])
+  if (broken === null) return await hub.stop()
+  await hub.stop().catch(() => {})
+  throw new TelescopeError(
+    'STORAGE_FAILED',
+    `hub on ${hub.folder.root} cannot trust its disk or catalog any more and stopped (${reasonOf(broken.error)}); look at the disk, then start it again`,
+    {},
+    broken.error,
+  )
+}
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : ''
+  return `${error instanceof Error ? error.message : String(error)}${cause}`.replaceAll(/\s+/g, ' ')
+}

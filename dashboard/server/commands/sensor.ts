@@ -1,0 +1,84 @@
+import type { SensorRecord } from '../../../analytics/storage.ts'
+import type { Answer } from '../../../schemas/api.ts'
+import type { Command, CommandArguments } from '../../../schemas/command.ts'
+import { TelescopeError } from '../../../schemas/errors.ts'
+import { administer } from '../hub-client.ts'
+import { commandLine } from '../instructions.ts'
+import { registerSensor } from '../registration.ts'
+import { DATA_DEFAULT, textOption } from './options.ts'
+import { printTable } from './print-table.ts'
+
+export const command: Command = {
+  summary: 'register and list the sensors of a hub',
+  usage: `hirundo sensor add ID --economy CC --telescope CIDR[,CIDR...] [--organisation NAME] [--data DIR] [--json]
+hirundo sensor list [--data DIR] [--json]
+
+Works on the hub that runs on the data folder, or on the folder itself when none runs.
+
+  ID                   1 to 32 lower-case letters, digits and inner hyphens
+  --economy CC         economy of the sensor, ISO 3166-1 alpha-2
+  --telescope CIDR     its dark prefixes, IPv4 and IPv6, separated by commas
+  --organisation NAME  who owns it
+  --data DIR           data folder of the hub, default ${DATA_DEFAULT}
+  --json               print one JSON object`,
+  options: {
+    economy: { type: 'string' },
+    telescope: { type: 'string' },
+    organisation: { type: 'string', default: '' },
+    data: { type: 'string', default: DATA_DEFAULT },
+    json: { type: 'boolean', default: false },
+  },
+  async run(args) {
+    const [action, ...names] = args.positionals
+    if (action === 'add' && names.length === 1) return await addSensor(names[0]!, args)
+    if (action === 'list' && names.length === 0) return await listSensors(args)
+    throw new TelescopeError('USAGE', 'sensor: say "sensor add ID" or "sensor list"; see hirundo sensor --help')
+  },
+}
+
+async function addSensor(sensor: string, { values }: CommandArguments): Promise<number> {
+  const data = textOption(values, 'data')
+  const body = {
+    sensor,
+    economy: textOption(values, 'economy'),
+    telescope: textOption(values, 'telescope'),
+    organisation: textOption(values, 'organisation'),
+  }
+  const record = await administer(data, { method: 'POST', path: '/api/v1/sensors', body }, async (storage, folder) => {
+    const { telescope: _withheld, ...shown }: SensorRecord = await registerSensor(storage, folder, body)
+    return shown
+  })
+  if (values['json']) process.stdout.write(`${JSON.stringify(record)}\n`)
+  else {
+    const ipv6 = record.has_ipv6 ? ' and IPv6' : ''
+    process.stdout.write(
+      `sensor ${record.sensor} in ${record.economy} with ${record.ipv4_addr_count} IPv4 addresses${ipv6} is registered\n` +
+        `its token: ${commandLine('token', 'create', '--sensor', sensor, '--data', data)}\n`,
+    )
+  }
+  return 0
+}
+
+async function listSensors({ values }: CommandArguments): Promise<number> {
+  const { rows } = await administer<Pick<Answer<'sensors'>, 'rows'>>(
+    textOption(values, 'data'),
+    { method: 'GET', path: '/api/v1/sensors' },
+    storage => storage.query('sensors', {}, { sensors: 'all' }),
+  )
+  if (values['json']) process.stdout.write(`${JSON.stringify({ sensors: rows })}\n`)
+  else {
+    printTable(
+      ['sensor', 'economy', 'addresses', 'organisation', 'last upload', 'waiting', 'quarantined'],
+      rows.map(row => [
+        row.sensor,
+        row.economy,
+        `${row.ipv4_addr_count}${row.has_ipv6 ? '+IPv6' : ''}`,
+        row.organisation,
+        row.last_upload_at ?? 'never',
+        String(row.pending_count),
+        String(row.quarantined_count),
+      ]),
+    )
+  }
+  return 0
+}

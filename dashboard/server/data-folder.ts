@@ -1,0 +1,112 @@
+import { mkdirSync } from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import type { UploadKind } from '../../schemas/catalog.ts'
+import { TelescopeError } from '../../schemas/errors.ts'
+
+/** Where everything of one hub lies. Created for the owner alone: raw captures hold the dark addresses. */
+export interface DataFolder {
+  readonly root: string
+  readonly keys: string
+  /** Raw captures that are counted and kept. */
+  readonly captures: string
+  /** Bodies on their way in; worth nothing after a restart. */
+  readonly arriving: string
+  /** What the parsing child writes; worth nothing after a restart. */
+  readonly parsed: string
+  readonly quarantine: string
+  /** The coordinator's door: whoever may open it administers the hub. */
+  readonly socket: string
+}
+
+/** Linux and macOS refuse a longer socket path (sun_path of 108 and 104 bytes with its end mark). */
+const SOCKET_PATH_BYTES_MAX = 103
+
+/**
+ * Makes what is missing, mode 0700.
+ * @throws OUTPUT_UNWRITABLE
+ */
+export function openDataFolder(path: string): DataFolder {
+  const folder = dataFolder(path)
+  try {
+    const { root, keys, captures, arriving, parsed, quarantine } = folder
+    for (const part of [root, keys, captures, arriving, parsed, quarantine]) {
+      mkdirSync(part, { recursive: true, mode: 0o700 })
+    }
+  } catch (error) {
+    throw new TelescopeError(
+      'OUTPUT_UNWRITABLE',
+      `data folder ${folder.root} cannot be made (${(error as NodeJS.ErrnoException).code}); choose another with --data`,
+      { path: folder.root },
+      error,
+    )
+  }
+  return folder
+}
+
+/** The places below a data folder, without touching the disk. */
+export function dataFolder(path: string): DataFolder {
+  const root = resolve(path)
+  const socket = join(root, 'hub.sock')
+  if (process.platform !== 'win32' && Buffer.byteLength(socket) > SOCKET_PATH_BYTES_MAX) {
+    throw new TelescopeError(
+      'OUTPUT_UNWRITABLE',
+      `data folder ${root} has too long a path for the socket in it (${Buffer.byteLength(socket)} bytes, at most ${SOCKET_PATH_BYTES_MAX}); choose a shorter one`,
+      { path: root },
+    )
+  }
+  return {
+    root,
+    keys: join(root, 'keys'),
+    captures: join(root, 'captures'),
+    arriving: join(root, 'inbox', 'tmp'),
+    parsed: join(root, 'inbox', 'parsed'),
+    quarantine: join(root, 'inbox', 'quarantine'),
+    socket,
+  }
+}
+
+/** Where received bytes wait to be counted. Sensor and digest are checked names, so neither can leave the folder. */
+export function inboxPath(folder: DataFolder, kind: UploadKind, sensor: string, sha256: string): string {
+  return join(inboxFolder(folder, kind), sensor, sha256)
+}
+
+export function inboxFolder(folder: DataFolder, kind: UploadKind): string {
+  return join(folder.root, 'inbox', kind === 'capture' ? 'captures' : 'batches')
+}
+
+/** Makes the entries of a folder durable (names created, renamed or removed in it). */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Creates a folder when it is missing, durably. */
+export async function makeFolder(path: string): Promise<void> {
+  const topmost = mkdirSync(path, { recursive: true, mode: 0o700 })
+  if (topmost === undefined) return
+  for (let made = path; made.length >= topmost.length; made = dirname(made)) await syncFolder(dirname(made))
+}
+
+/** Moves a file within the data folder, durably on both sides; false when it is not there (any more). */
+export async function moveFile(from: string, to: string): Promise<boolean> {
+  await makeFolder(dirname(to))
+  try {
+    await rename(from, to)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+  await syncFolder(dirname(to))
+  return true
+}
+
+/** Removes what a former run left on its way: half bodies and files of the parsing child. */
+export async function emptyFolder(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true })
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+}

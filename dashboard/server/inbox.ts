@@ -1,0 +1,76 @@
+import { open, readdir, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Storage } from '../../analytics/storage.ts'
+import { type Receipt, UPLOAD_KINDS, type UploadKind } from '../../schemas/catalog.ts'
+import { type DataFolder, emptyFolder, inboxFolder, inboxPath, moveFile, syncFolder } from './data-folder.ts'
+
+/** What becomes of received bytes once the catalog has decided; each step can be repeated after a crash. */
+export class Inbox {
+  readonly #folder: DataFolder
+  readonly #keepCaptures: boolean
+
+  /** @param keepCaptures whether a counted raw capture moves to captures/ or is removed */
+  constructor(folder: DataFolder, keepCaptures: boolean) {
+    this.#folder = folder
+    this.#keepCaptures = keepCaptures
+  }
+
+  /** After the commit that counted it: a raw capture is kept or removed, a batch is in the lake. */
+  async settle(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>): Promise<void> {
+    const { kind, sensor, sha256 } = upload
+    const path = inboxPath(this.#folder, kind, sensor, sha256)
+    if (kind === 'capture' && this.#keepCaptures) {
+      await moveFile(path, join(this.#folder.captures, sensor, sha256))
+      return
+    }
+    await unlink(path).catch(ignoreMissing)
+  }
+
+  /** After the commit that refused it: the bytes stay for whoever looks into it, with the reason beside them. */
+  async quarantine(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>, error: { code: string; message: string }) {
+    const { kind, sensor, sha256 } = upload
+    const kept = join(this.#folder.quarantine, sensor, sha256)
+    if (!(await moveFile(inboxPath(this.#folder, kind, sensor, sha256), kept))) return
+    const reason = await open(`${kept}.json`, 'w', 0o600)
+    try {
+      await reason.writeFile(`${JSON.stringify({ sensor, sha256, kind, ...error })}\n`)
+    } finally {
+      await reason.close()
+    }
+  }
+
+  /**
+   * Puts right what a crash left between two steps: half bodies, files of the parsing child, bytes that got no receipt
+   * (so nobody was promised anything), and bytes whose upload is counted or quarantined already.
+   */
+  async sweep(storage: Storage): Promise<void> {
+    await emptyFolder(this.#folder.arriving)
+    await emptyFolder(this.#folder.parsed)
+    for (const kind of UPLOAD_KINDS) {
+      const folder = inboxFolder(this.#folder, kind)
+      for (const sensor of await readdir(folder).catch(emptyWhenMissing)) await this.#sweepSensor(storage, kind, sensor)
+    }
+  }
+
+  async #sweepSensor(storage: Storage, kind: UploadKind, sensor: string): Promise<void> {
+    const folder = join(inboxFolder(this.#folder, kind), sensor)
+    for (const sha256 of await readdir(folder)) {
+      const receipt = await storage.findReceipt(sensor, sha256)
+      if (receipt === null) await unlink(join(folder, sha256))
+      else if (receipt.state === 'counted') await this.settle(receipt)
+      else if (receipt.state === 'quarantined') {
+        await this.quarantine(receipt, { code: receipt.error_code ?? '', message: receipt.error_message ?? '' })
+      }
+    }
+    await syncFolder(folder)
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+}
+
+function emptyWhenMissing(error: unknown): string[] {
+  ignoreMissing(error)
+  return []
+}

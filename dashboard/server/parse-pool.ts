@@ -1,0 +1,86 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { isBatchFileName } from '../../schemas/batch.ts'
+import type { ParseAnswer, ParseJob } from '../../schemas/parse-job.ts'
+import { ParseChildProcess } from './parse-child-process.ts'
+
+/** A job whose child died is tried this often; then the upload is at fault, not the moment. */
+const TRIES_MAX = 2
+/** Time for a job: far above what any honest upload takes, even on a slow machine that compressed content fills. */
+const JOB_SECONDS = 60
+const BYTES_PER_SECOND_MIN = 2 ** 20
+/** More children than this gain nothing: the catalog's commits are the bottleneck then. */
+const CHILDREN_MAX = 4
+
+type JobRequest = ParseJob extends infer J ? (J extends ParseJob ? Omit<J, 'id' | 'out'> : never) : never
+
+/** An answer with the folder that holds its files; or why the child gave none; or the pool was closed meanwhile. */
+export type ParseResult =
+  | { readonly kind: 'answered'; readonly answer: ParseAnswer; readonly out: string }
+  | { readonly kind: 'died'; readonly reason: string }
+  | { readonly kind: 'closed' }
+
+/** Hands jobs to the parsing children, one at a time each, in the order they come. */
+export class ParsePool {
+  readonly #parsedFolder: string
+  readonly #idle: ParseChildProcess[]
+  readonly #children: readonly ParseChildProcess[]
+  readonly #waiting: ((child: ParseChildProcess) => void)[] = []
+  #nextId = 1
+  #closed = false
+
+  /** @param module the built `collector/parse-child.js` */
+  constructor(module: string, parsedFolder: string) {
+    this.#parsedFolder = parsedFolder
+    const count = Math.min(Math.max(availableParallelism() - 1, 1), CHILDREN_MAX)
+    this.#children = Array.from({ length: count }, () => new ParseChildProcess(module))
+    this.#idle = [...this.#children]
+  }
+
+  /** Process ids of the children that run. */
+  get pids(): number[] {
+    return this.#children.flatMap(child => child.pid ?? [])
+  }
+
+  /**
+   * Parses one upload. The files of the answer stay until the caller removes `out`.
+   * @param byteCount size of the input, for the time limit
+   */
+  async parse(request: JobRequest, byteCount: number): Promise<ParseResult> {
+    const secondsMax = JOB_SECONDS + Math.ceil(byteCount / BYTES_PER_SECOND_MIN)
+    const child = this.#idle.pop() ?? (await new Promise<ParseChildProcess>(resolve => this.#waiting.push(resolve)))
+    try {
+      let reason = ''
+      for (let tries = 0; tries < TRIES_MAX; tries++) {
+        if (this.#closed) return { kind: 'closed' }
+        const id = this.#nextId++
+        const out = join(this.#parsedFolder, String(id))
+        await mkdir(out, { mode: 0o700 })
+        const outcome = await child.run({ ...request, id, out } as ParseJob, secondsMax)
+        if ('answer' in outcome && isAnswerTo(outcome.answer, id, out)) {
+          return { kind: 'answered', answer: outcome.answer, out }
+        }
+        await rm(out, { recursive: true, force: true })
+        reason = 'died' in outcome ? outcome.died : 'gave an answer that makes no sense'
+      }
+      return this.#closed ? { kind: 'closed' } : { kind: 'died', reason }
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next(child)
+      else this.#idle.push(child)
+    }
+  }
+
+  /** Ends all children; jobs that run or wait end as closed. */
+  close(): void {
+    this.#closed = true
+    for (const child of this.#children) child.close()
+  }
+}
+
+/** The child has seen hostile bytes: it may name no file but those it was to write. */
+function isAnswerTo(answer: ParseAnswer, id: number, out: string): boolean {
+  if (answer?.id !== id) return false
+  return !answer.ok || answer.batches.every(({ path }) => dirname(path) === out && isBatchFileName(basename(path)))
+}

@@ -1,0 +1,38 @@
+import type { FastifyInstance } from 'fastify'
+import type { NewSensor } from '../../../analytics/storage.ts'
+import { SENSOR } from '../../../schemas/catalog.ts'
+import { rowJsonSchema } from '../../../schemas/column.ts'
+import { ERROR_SCHEMA } from '../error-reply.ts'
+import { registerSensor } from '../registration.ts'
+import type { ServerParts } from '../server-parts.ts'
+
+/** Registering sensors; the list of them is the query `sensors`. */
+export function addSensorRoutes(app: FastifyInstance, { storage, folder }: ServerParts): void {
+  app.post<{ Body: Omit<NewSensor, 'organisation'> & { organisation?: string } }>(
+    '/api/v1/sensors',
+    {
+      config: { access: 'administer' },
+      schema: {
+        summary: 'Register a sensor.',
+        body: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['sensor', 'economy', 'telescope'],
+          properties: {
+            sensor: { type: 'string', description: SENSOR.sensor.doc },
+            economy: { type: 'string', description: SENSOR.economy.doc },
+            organisation: { type: 'string', description: SENSOR.organisation.doc },
+            telescope: { type: 'string', description: SENSOR.telescope.doc },
+          },
+        },
+        // The telescope itself is withheld even here: answers are logged by proxies and kept by browsers.
+        response: { 201: rowJsonSchema(SENSOR), '4xx': ERROR_SCHEMA },
+      },
+    },
+    async ({ body }, reply) => {
+      const record = await registerSensor(storage, folder, { organisation: '', ...body })
+      reply.code(201)
+      return record
+    },
+  )
+}

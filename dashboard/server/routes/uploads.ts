@@ -1,0 +1,87 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { parametersJsonSchema } from '../../../schemas/api.ts'
+import { RECEIPT, UPLOAD_KINDS, type UploadKind } from '../../../schemas/catalog.ts'
+import { rowJsonSchema } from '../../../schemas/column.ts'
+import { TelescopeError } from '../../../schemas/errors.ts'
+import { sensorOf } from '../access.ts'
+import { ERROR_SCHEMA } from '../error-reply.ts'
+import type { ServerParts } from '../server-parts.ts'
+import { REQUEST_MILLISECONDS } from '../time-limits.ts'
+import { SHA256_PARAMS } from './sha256-params.ts'
+
+type UploadRoute = { Params: { sha256: string }; Querystring: { sensor?: string } }
+
+const PATHS: Record<UploadKind, { path: string; summary: string }> = {
+  capture: { path: '/api/v1/captures/:sha256', summary: 'Upload a raw capture in one piece.' },
+  batch: { path: '/api/v1/batches/:sha256', summary: 'Upload a batch: an Arrow stream of flows of one sensor.' },
+}
+
+/**
+ * Uploads. The answer comes only when the bytes and the receipt are durable. `app` must be a scope of its own: bodies
+ * are taken as they are here, whatever their content type.
+ */
+export function addUploadRoutes(app: FastifyInstance, parts: ServerParts): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  for (const kind of UPLOAD_KINDS) {
+    const { path, summary } = PATHS[kind]
+    app.put<UploadRoute>(
+      path,
+      {
+        config: { access: 'upload' },
+        handlerTimeout: REQUEST_MILLISECONDS,
+        schema: {
+          summary,
+          description:
+            'Answers 201 with the receipt when the bytes are durable, 200 with the same receipt when they were received before.',
+          params: SHA256_PARAMS,
+          querystring: parametersJsonSchema({
+            sensor: { type: 'text', doc: 'The sensor; needed by a credential that is not bound to one.' },
+          }),
+          response: {
+            200: rowJsonSchema(RECEIPT),
+            201: rowJsonSchema(RECEIPT),
+            '4xx': ERROR_SCHEMA,
+            '5xx': ERROR_SCHEMA,
+          },
+        },
+      },
+      (request, reply) => receiveUpload(kind, request, reply, parts),
+    )
+  }
+}
+
+async function receiveUpload(
+  kind: UploadKind,
+  request: FastifyRequest<UploadRoute>,
+  reply: FastifyReply,
+  { storage, receiver }: ServerParts,
+) {
+  const sha256 = request.params.sha256.toLowerCase()
+  const sensor = sensorOf(request.subject, request.query.sensor)
+  if ((await storage.findSensor(sensor)) === null) {
+    throw new TelescopeError('SENSOR_UNKNOWN', `sensor "${sensor}" is not registered`, { sensor })
+  }
+  const earlier = await receiver.find(sensor, sha256)
+  // The body of a repetition is not looked at; node reads it off the connection, or it is not even sent when the
+  // client waits for 100 Continue.
+  if (earlier !== null) return earlier
+  const contentLength = announcedLength(request)
+  await receiver.announce(kind, contentLength)
+  if (request.headers.expect !== undefined) reply.raw.writeContinue()
+  try {
+    const { receipt, created } = await receiver.receive({ sensor, sha256, kind, contentLength, body: request.raw })
+    reply.code(created ? 201 : 200)
+    if (created) reply.header('location', `/api/v1/receipts/${sha256}`)
+    return receipt
+  } finally {
+    // What is left of a refused body is read and thrown away, so that the client gets to read the answer.
+    request.raw.resume()
+  }
+}
+
+function announcedLength(request: FastifyRequest): number | null {
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
+  if (length !== undefined) return Number(length)
+  return encoding === undefined ? 0 : null
+}
