@@ -1,0 +1,283 @@
+import { html, LitElement, nothing, type TemplateResult } from 'lit'
+import type { Answer, Status } from '../../schemas/api.ts'
+import { answerUrl, fetchAnswer, fetchStatus, signOut } from './api.ts'
+import './definition.ts'
+import { formatCount, formatShare } from './format.ts'
+import './home-page.ts'
+import { swallowMark } from './mark.ts'
+import { type NavigateDetail, type PageContext, rangeParameters } from './page-context.ts'
+import './port-page.ts'
+import type { PortSearch } from './port-search.ts'
+import { formatPort } from './port-text.ts'
+import './port-search.ts'
+import { resolveRange } from './range.ts'
+import { Read } from './read.ts'
+import './sign-in-box.ts'
+import { STRINGS } from './strings.ts'
+import { errorPanel, segments, skeleton } from './table-parts.ts'
+import { applyTheme, readTheme, type Theme } from './theme.ts'
+import { defaultView, formatView, type ParsedView, parseView, type View, viewOf } from './url-state.ts'
+import type { ViewControls } from './view-controls.ts'
+import './view-controls.ts'
+
+/** While captures are being counted the page follows closely. */
+const POLL_COUNTING_MILLISECONDS = 2000
+const POLL_MILLISECONDS = 60_000
+/** Nobody looks: then the page stops asking, so that it does not keep a session alive. */
+const IDLE_MILLISECONDS_MAX = 15 * 60_000
+
+/** The frame of every page: address, status, header, controls, keys. */
+export class HirundoApp extends LitElement {
+  static override properties = {
+    parsed: { state: true },
+    locked: { state: true },
+    theme: { state: true },
+    poll: { state: true },
+  }
+  declare parsed: ParsedView
+  /** True while the hub wants a token. */
+  declare locked: boolean
+  declare theme: Theme
+  declare poll: number
+  private readonly status = new Read<Status>(this)
+  private readonly sensors = new Read<Answer<'sensors'>>(this)
+  private token = ''
+  private timer = 0
+  private usedAt = Date.now()
+  private shownPath = ''
+
+  constructor() {
+    super()
+    this.theme = readTheme()
+    applyTheme(this.theme, false)
+    this.locked = false
+    this.poll = 0
+    this.parsed = this.readAddress()
+  }
+
+  protected override createRenderRoot(): HTMLElement {
+    return this
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback()
+    window.addEventListener('popstate', () => {
+      this.parsed = this.readAddress()
+    })
+    window.addEventListener('hirundo-navigate', event => this.go((event as CustomEvent<NavigateDetail>).detail))
+    window.addEventListener('hirundo-zoom-out', () => this.zoomOut())
+    window.addEventListener('hirundo-unauthenticated', () => {
+      this.locked = true
+    })
+    document.addEventListener('click', event => this.followLink(event))
+    document.addEventListener('keydown', event => this.onKey(event))
+    for (const name of ['pointerdown', 'keydown', 'visibilitychange']) {
+      document.addEventListener(name, () => {
+        this.usedAt = Date.now()
+        if (name === 'visibilitychange') this.pollSoon()
+      })
+    }
+    this.pollSoon()
+  }
+
+  /** Reads the address bar; a token in it is taken out at once, so that it stays in no history. */
+  private readAddress(): ParsedView {
+    const url = new URL(location.href)
+    const parsed = parseView(url)
+    if (parsed.view.page.name === 'sign-in') {
+      this.token = decodeURIComponent(url.hash.slice(1))
+      if (this.token) history.replaceState(null, '', url.pathname)
+    }
+    return parsed
+  }
+
+  private pollSoon(): void {
+    clearTimeout(this.timer)
+    const demo = this.status.value?.demo
+    const counting = (demo && demo.counted < demo.captures) || this.status.value?.data_since === null
+    this.timer = window.setTimeout(
+      () => {
+        const watched = document.visibilityState === 'visible' && Date.now() - this.usedAt < IDLE_MILLISECONDS_MAX
+        if (watched && !this.locked) this.poll++
+        this.pollSoon()
+      },
+      counting ? POLL_COUNTING_MILLISECONDS : POLL_MILLISECONDS,
+    )
+  }
+
+  private go({ view, replace = false, zoomedFrom }: NavigateDetail): void {
+    const stack = (history.state as { zoom?: View['range'][] } | null)?.zoom ?? []
+    const state = { zoom: zoomedFrom === undefined ? stack : [...stack, zoomedFrom] }
+    if (replace) history.replaceState(state, '', formatView(view))
+    else history.pushState(state, '', formatView(view))
+    this.parsed = { view, ignored: [] }
+  }
+
+  /** Back to the range before the last zoom; from a link, to the usual range. */
+  private zoomOut(): void {
+    const { view } = this.parsed
+    const stack = [...((history.state as { zoom?: View['range'][] } | null)?.zoom ?? [])]
+    const range = stack.pop() ?? (view.range === '7d' ? 'all' : '7d')
+    if (view.range === 'all') return
+    const next = { ...view, range, bucket: 'auto' as const }
+    history.pushState({ zoom: stack }, '', formatView(next))
+    this.parsed = { view: next, ignored: [] }
+  }
+
+  private followLink(event: MouseEvent): void {
+    for (const menu of this.querySelectorAll<HTMLDetailsElement>('details.menu[open]')) {
+      if (!menu.contains(event.target as Node)) menu.open = false
+    }
+    const link = (event.target as Element).closest?.('a')
+    if (!link || event.defaultPrevented || event.button !== 0) return
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || link.hasAttribute('download')) return
+    const url = new URL(link.href)
+    if (url.origin !== location.origin || url.pathname.startsWith('/api/') || url.hash !== '') return
+    event.preventDefault()
+    this.go({ view: parseView(url).view })
+  }
+
+  private onKey(event: KeyboardEvent): void {
+    const target = event.target as HTMLElement
+    if (event.ctrlKey || event.metaKey || event.altKey || target.closest('input, textarea, select')) return
+    const act: Readonly<Record<string, () => void>> = {
+      '/': () => this.querySelector<PortSearch>('port-search')?.focusBox(),
+      t: () => this.querySelector<ViewControls>('view-controls')?.focusTime(),
+      '?': () => this.querySelector<HTMLDialogElement>('dialog.help')?.showModal(),
+    }
+    if (!Object.hasOwn(act, event.key)) return
+    event.preventDefault()
+    act[event.key]!()
+  }
+
+  private get revision(): number {
+    return this.status.value?.uploads.counted ?? 0
+  }
+
+  private context(status: Status): PageContext | null {
+    if (status.data_since === null || status.data_until === null) return null
+    const data = { since: Date.parse(status.data_since) / 1000, until: Date.parse(status.data_until) / 1000 }
+    const { view } = this.parsed
+    const range = resolveRange(view.range, data)
+    return { view, range, data, status, sensors: this.sensors.value?.rows ?? [], revision: this.revision }
+  }
+
+  protected override willUpdate(): void {
+    if (this.locked || this.parsed.view.page.name === 'sign-in') return
+    this.status.run('status', this.poll, fetchStatus)
+    const context = this.status.value && this.context(this.status.value)
+    if (context) {
+      const parameters = rangeParameters(context.range)
+      this.sensors.run(answerUrl('sensors', parameters), context.revision, signal =>
+        fetchAnswer('sensors', parameters, signal),
+      )
+    }
+    const { page } = this.parsed.view
+    const title = page.name === 'port' ? formatPort(page.protocol, page.port) : STRINGS.homeTitle
+    document.title = `${title} · ${STRINGS.name}`
+  }
+
+  protected override updated(): void {
+    const path = location.pathname
+    if (this.shownPath !== '' && path !== this.shownPath) {
+      window.scrollTo(0, 0)
+      void customElements
+        .whenDefined('home-page')
+        .then(() => this.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true }))
+    }
+    this.shownPath = path
+  }
+
+  private signedIn(): void {
+    this.token = ''
+    this.locked = false
+    this.poll++
+    if (this.parsed.view.page.name === 'sign-in') this.go({ view: defaultView({ name: 'home' }), replace: true })
+    this.status.retry()
+    this.sensors.retry()
+  }
+
+  private async leave(): Promise<void> {
+    await signOut(new AbortController().signal).catch(() => undefined)
+    location.assign('/')
+  }
+
+  protected override render(): TemplateResult {
+    const status = this.status.value
+    const context = status && !this.locked ? this.context(status) : null
+    return html`
+      <a class="skip" href="#main" @click=${this.skip}>${STRINGS.skip}</a>
+      <header class="top">
+        <a class="brand" href=${formatView(viewOf({ name: 'home' }, this.parsed.view))}>${swallowMark()}<span>${STRINGS.name}</span><small>${STRINGS.tagline}</small></a>
+        <div class="top-tools">
+          ${context ? html`<port-search .context=${context}></port-search>` : nothing}
+          ${segments('theme', STRINGS.theme, STRINGS.themes, this.theme, theme => {
+            this.theme = theme
+            applyTheme(theme, true)
+          })}
+          <button type="button" class="icon" aria-label=${STRINGS.help} title=${STRINGS.help} @click=${() => this.querySelector<HTMLDialogElement>('dialog.help')!.showModal()}>?</button>
+        </div>
+      </header>
+      ${status?.demo ? demoBanner(status.demo) : nothing}
+      ${context && context.view.page.name !== 'unknown' ? html`<view-controls .context=${context}></view-controls>` : nothing}
+      <main id="main" tabindex="-1">
+        ${this.parsed.ignored.length > 0 ? html`<p class="note ignored" role="status">${STRINGS.ignored(this.parsed.ignored)}</p>` : nothing}
+        ${this.body(context)}
+      </main>
+      ${this.footer(status)}
+      <definition-popover></definition-popover>
+      ${helpDialog()}`
+  }
+
+  private body(context: PageContext | null): TemplateResult {
+    const { page } = this.parsed.view
+    if (page.name === 'sign-in' || this.locked) {
+      return html`<sign-in-box .token=${this.token} @signed-in=${this.signedIn}></sign-in-box>`
+    }
+    if (page.name === 'unknown')
+      return html`<h1 tabindex="-1">${STRINGS.notFoundTitle}</h1><p>${STRINGS.notFound(page.path)}</p>`
+    if (this.status.error && !this.status.value) return errorPanel(this.status.error, () => this.status.retry())
+    if (!this.status.value) return skeleton(20)
+    if (!context)
+      return html`<section class="panel"><h1 tabindex="-1">${STRINGS.noDataTitle}</h1><p>${STRINGS.noData}</p></section>`
+    if (page.name === 'port') return html`<port-page .context=${context}></port-page>`
+    return html`<home-page .context=${context} .sensors=${this.sensors}></home-page>`
+  }
+
+  private skip(event: MouseEvent): void {
+    event.preventDefault()
+    const main = this.querySelector<HTMLElement>('main')!
+    main.focus()
+    main.scrollIntoView()
+  }
+
+  private footer(status: Status | null): TemplateResult {
+    return html`<footer>
+      <p>${STRINGS.footTime} ${STRINGS.footService} ${status ? STRINGS.footEconomy(status.geography) : nothing}</p>
+      ${status ? html`<p>${STRINGS.footVersion(status.version)} · <a href="/api/v1/openapi.json">API</a>${status.role === 'anonymous' ? nothing : html` · <button type="button" class="quiet-button" @click=${this.leave}>${STRINGS.signOut}</button>`}</p>` : nothing}
+    </footer>`
+  }
+}
+
+function demoBanner(demo: NonNullable<Status['demo']>): TemplateResult {
+  const counting = demo.counted < demo.captures
+  const progress = STRINGS.demoProgress(formatCount(demo.counted), formatCount(demo.captures))
+  return html`<div class="demo" role="note" aria-label=${STRINGS.demo}>
+    <strong>${STRINGS.demo}</strong>
+    <span>${STRINGS.demoScale(formatShare(demo.scale))}</span>
+    ${counting ? html`<label>${progress} <progress max=${demo.captures} value=${demo.counted}></progress></label>` : nothing}
+  </div>`
+}
+
+function helpDialog(): TemplateResult {
+  return html`<dialog class="help" aria-labelledby="help-title">
+    <h2 id="help-title">${STRINGS.helpTitle}</h2>
+    <table>
+      <caption class="visually-hidden">${STRINGS.helpTitle}</caption>
+      <tbody>${STRINGS.helpKeys.map(([key, what]) => html`<tr><th scope="row"><kbd>${key}</kbd></th><td>${what}</td></tr>`)}</tbody>
+    </table>
+    <form method="dialog"><button>${STRINGS.close}</button></form>
+  </dialog>`
+}
+
+customElements.define('hirundo-app', HirundoApp)

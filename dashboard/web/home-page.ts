@@ -1,0 +1,115 @@
+import { html, LitElement, type TemplateResult } from 'lit'
+import type { Answer, QueryParameters } from '../../schemas/api.ts'
+import { answerUrl } from './api.ts'
+import { formatRange, formatRate, formatShare } from './format.ts'
+import { fetchRanked, filterParameters, type PageContext, type RankedAnswer, rangeParameters } from './page-context.ts'
+import { formatPort } from './port-text.ts'
+import { economiesTable, filterLink, portsTable } from './rank-tables.ts'
+import { Read } from './read.ts'
+import { fetchRising, type Rising } from './rising-read.ts'
+import { sensorState, sensorTable } from './sensor-table.ts'
+import { STRINGS } from './strings.ts'
+import { readState } from './table-parts.ts'
+import './traffic-figure.ts'
+import { formatView, viewOf } from './url-state.ts'
+import { growthText, meanRates, verdictText } from './verdict-text.ts'
+
+/** What is rising, only here or everywhere, and are all sensors reporting. */
+export class HomePage extends LitElement {
+  static override properties = { context: { attribute: false }, sensors: { attribute: false } }
+  declare context: PageContext
+  /** The app reads the sensors, since filters need their names as well. */
+  declare sensors: Read<Answer<'sensors'>>
+  private readonly ports = new Read<RankedAnswer<'ports'>>(this)
+  private readonly economies = new Read<RankedAnswer<'economies'>>(this)
+  private readonly rising = new Read<Rising>(this)
+
+  protected override createRenderRoot(): HTMLElement {
+    return this
+  }
+
+  protected override willUpdate(): void {
+    const { context } = this
+    const { view } = context
+    const ranked: QueryParameters<'ports'> & QueryParameters<'economies'> = {
+      ...rangeParameters(context.range),
+      ...filterParameters(view),
+      compare: view.compare,
+      limit: String(view.rows),
+    }
+    this.ports.run(answerUrl('ports', ranked), context.revision, signal => fetchRanked('ports', ranked, signal))
+    this.economies.run(answerUrl('economies', ranked), context.revision, signal =>
+      fetchRanked('economies', ranked, signal),
+    )
+    const { compare: _compare, limit: _limit, ...asked } = ranked
+    this.rising.run(answerUrl('ports', asked), context.revision, signal => fetchRising(context, signal))
+  }
+
+  protected override render(): TemplateResult {
+    const { context } = this
+    return html`
+      <h1 tabindex="-1">${STRINGS.homeTitle} <small>${formatRange(context.range)} ${STRINGS.utc}</small></h1>
+      <div class="answers">
+        <section class="panel" aria-labelledby="rising-title">
+          <h2 id="rising-title">${STRINGS.risingTitle}</h2>
+          ${readState(this.rising, 3, rising => this.risingList(rising))}
+        </section>
+        <section class="panel" aria-labelledby="reporting-title">
+          <h2 id="reporting-title">${STRINGS.reportingTitle}</h2>
+          ${readState(this.sensors, 3, sensors => this.reporting(sensors))}
+        </section>
+      </div>
+      <traffic-figure .context=${context} name=${STRINGS.chartHome[context.view.by]}></traffic-figure>
+      <div class="tables">
+        <section class="panel" aria-labelledby="ports-title">
+          <h2 id="ports-title">${STRINGS.portsTitle}</h2>
+          ${readState(this.ports, context.view.rows + 1, read => portsTable(context, read))}
+        </section>
+        <section class="panel" aria-labelledby="economies-title">
+          <h2 id="economies-title">${STRINGS.economiesTitle}</h2>
+          ${readState(this.economies, context.view.rows + 1, read => economiesTable(context, STRINGS.economiesTitle, read))}
+        </section>
+      </div>
+      <section class="panel" aria-labelledby="sensors-title">
+        <h2 id="sensors-title">${STRINGS.sensorsTitle}</h2>
+        ${readState(this.sensors, 7, sensors => sensorTable(context, sensors, rangeParameters(context.range)))}
+      </section>`
+  }
+
+  private risingList(rising: Rising): TemplateResult {
+    const { context } = this
+    if (!rising.hasBaseline) return html`<p>${STRINGS.risingNoBaseline}</p>`
+    const list =
+      rising.ports.length === 0
+        ? html`<p>${STRINGS.risingNone}</p>`
+        : html`<ol class="rising">${rising.ports.map(({ row, changes, verdict, now, before }) => {
+            const rates = changes.length > 0 ? meanRates(changes) : { now, before }
+            const link = formatView(
+              viewOf({ name: 'port', protocol: row.protocol, port: row.service_port }, context.view),
+            )
+            return html`<li>
+              <a href=${link}>${formatPort(row.protocol, row.service_port)}</a>
+              <span class="service">${row.service ?? ''}</span>
+              <b class="growth">${growthText(rates.now, rates.before)}</b>
+              <span>${STRINGS.risingRates(formatRate(rates.before), formatRate(rates.now))}</span>
+              ${verdict ? html`<span class="verdict ${verdict.kind}">${verdictText(verdict)}</span>` : ''}
+            </li>`
+          })}</ol>`
+    return html`${list}<details class="measured"><summary>${STRINGS.measured}</summary><p>${STRINGS.risingHow}</p></details>`
+  }
+
+  private reporting(answer: Answer<'sensors'>): TemplateResult {
+    const { rows } = answer
+    if (rows.length === 0) return html`<p>${STRINGS.reportingNone}</p>`
+    const gaps = rows.filter(row => sensorState(row.coverage) !== 'full')
+    if (gaps.length === 0) return html`<p>${STRINGS.reportingAll(rows.length)}</p>`
+    return html`<p>${STRINGS.reportingSome(rows.length - gaps.length, rows.length)}</p>
+      <ul class="gaps">${gaps.map(
+        row => html`<li><a href=${filterLink(this.context, 'sensor', row.sensor)}>${row.sensor}</a>
+          <span class="state ${sensorState(row.coverage)}">${STRINGS.sensorState[sensorState(row.coverage)]}</span>
+          ${STRINGS.reportingGap(formatShare(row.coverage))}</li>`,
+      )}</ul>`
+  }
+}
+
+customElements.define('home-page', HomePage)

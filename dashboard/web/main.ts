@@ -1,0 +1,2 @@
+import './language-guard.ts'
+import './app.ts'

@@ -1,0 +1,69 @@
+import { html, LitElement, nothing, type TemplateResult } from 'lit'
+import { fetchAnswer } from './api.ts'
+import { navigate, type PageContext, rangeParameters } from './page-context.ts'
+import { parsePort } from './port-text.ts'
+import { PORT_ROWS_MAX } from './rising-read.ts'
+import { STRINGS } from './strings.ts'
+import { viewOf } from './url-state.ts'
+
+/** The box that takes a port by number or by name. */
+export class PortSearch extends LitElement {
+  static override properties = { context: { attribute: false }, problem: { state: true } }
+  declare context: PageContext
+  declare problem: string
+  private abort: AbortController | null = null
+
+  constructor() {
+    super()
+    this.problem = ''
+  }
+
+  protected override createRenderRoot(): HTMLElement {
+    return this
+  }
+
+  /** For the key `/`. */
+  focusBox(): void {
+    const box = this.querySelector('input')!
+    box.focus()
+    box.select()
+  }
+
+  private async search(event: SubmitEvent): Promise<void> {
+    event.preventDefault()
+    const box = this.querySelector('input')!
+    const text = box.value.trim()
+    if (text === '') return
+    this.abort?.abort()
+    this.abort = new AbortController()
+    const { signal } = this.abort
+    const { range, view } = this.context
+    const asked = { ...rangeParameters(range), compare: 'none', limit: String(PORT_ROWS_MAX) }
+    // What is written out needs no look-up, and works while the hub does not answer.
+    const found =
+      (/\d/.test(text) && /[a-z]/i.test(text) ? parsePort(text, []) : null) ??
+      (await fetchAnswer('ports', asked, signal).then(
+        answer => parsePort(text, answer.rows),
+        () => parsePort(text, []),
+      ))
+    if (signal.aborted) return
+    this.problem = found ? '' : STRINGS.searchFailed(text)
+    if (!found) return
+    box.value = ''
+    box.blur()
+    navigate(viewOf({ name: 'port', ...found }, view))
+  }
+
+  protected override render(): TemplateResult {
+    return html`<form class="search" role="search" @submit=${this.search}>
+      <label class="visually-hidden" for="port-box">${STRINGS.searchLabel}</label>
+      <input id="port-box" name="port" placeholder=${STRINGS.searchHint} autocomplete="off" spellcheck="false" autocapitalize="off" maxlength="40"
+        aria-describedby=${this.problem ? 'port-problem' : nothing} />
+      <kbd aria-hidden="true">/</kbd>
+      <button class="visually-hidden-until-focus">${STRINGS.searchGo}</button>
+      ${this.problem ? html`<p class="problem" id="port-problem" role="alert">${this.problem}</p>` : nothing}
+    </form>`
+  }
+}
+
+customElements.define('port-search', PortSearch)

@@ -1,0 +1,77 @@
+import { html, nothing, type TemplateResult } from 'lit'
+import type { Answer, QueryParameters } from '../../schemas/api.ts'
+import { economyName, formatClock, formatCount, formatDate, formatRange } from './format.ts'
+import type { PageContext } from './page-context.ts'
+import { filterLink } from './rank-tables.ts'
+import { STRINGS } from './strings.ts'
+import { countCell, downloads, head, measuredDetails, rateCell, scrollBox, shareCell } from './table-parts.ts'
+
+/** Below it a sensor has gaps worth naming; cuts between files cost a few seconds a day. */
+export const SENSOR_FULL_MIN = 0.99
+
+export function sensorState(coverage: number): 'full' | 'part' | 'none' {
+  if (coverage >= SENSOR_FULL_MIN) return 'full'
+  return coverage > 0 ? 'part' : 'none'
+}
+
+const COLUMNS = [
+  'sensor',
+  'coverage',
+  'packets_per_addr_day',
+  'packet_count',
+  'src_addr_unique_count',
+  'economy',
+  'organisation',
+  'ipv4_addr_count',
+  'has_ipv6',
+  'last_upload_at',
+] as const
+const TEXT_COLUMNS: readonly string[] = ['sensor', 'economy', 'organisation', 'has_ipv6', 'last_upload_at']
+
+/** All sensors with what they sent in the range; filters other than the range do not apply. */
+export function sensorTable(
+  context: PageContext,
+  answer: Answer<'sensors'>,
+  parameters: QueryParameters<'sensors'>,
+): TemplateResult {
+  return html`
+    ${scrollBox(
+      STRINGS.sensorsTitle,
+      html`<table data-query="sensors">
+        <caption class="visually-hidden">${STRINGS.sensorsTitle}, ${formatRange(context.range)}</caption>
+        <thead><tr>${COLUMNS.map(column => head('sensors', column, TEXT_COLUMNS.includes(column) ? 'text' : 'number'))}<th scope="col">${STRINGS.columns.uploads}</th></tr></thead>
+        <tbody>${answer.rows.map(row => {
+          const state = sensorState(row.coverage)
+          return html`<tr>
+            <th scope="row"><a href=${filterLink(context, 'sensor', row.sensor)}>${row.sensor}</a> <span class="state ${state}">${STRINGS.sensorState[state]}</span></th>
+            ${shareCell(row.coverage)}
+            ${rateCell(row.packets_per_addr_day)}
+            ${countCell(row.packet_count)}
+            ${countCell(row.src_addr_unique_count)}
+            <td>${economyName(row.economy)} <small>${row.economy}</small></td>
+            <td>${row.organisation}</td>
+            ${countCell(row.ipv4_addr_count)}
+            <td>${row.has_ipv6 ? STRINGS.yes : STRINGS.no}</td>
+            <td>${row.last_upload_at === null ? STRINGS.none : momentText(row.last_upload_at)}</td>
+            <td>${uploadsText(row.pending_count, row.quarantined_count)}</td>
+          </tr>`
+        })}</tbody>
+      </table>`,
+    )}
+    <div class="panel-foot">
+      ${measuredDetails('sensors', COLUMNS, answer.meta, null)}
+      ${downloads('sensors', parameters, STRINGS.sensorsTitle)}
+    </div>`
+}
+
+/** `Sun 22 Nov 2026 10:00` of an ISO time. */
+export function momentText(iso: string): string {
+  const seconds = Date.parse(iso) / 1000
+  return `${formatDate(seconds)} ${formatClock(seconds)}`
+}
+
+function uploadsText(pending: number, quarantined: number): TemplateResult | string {
+  if (pending === 0 && quarantined === 0) return STRINGS.none
+  return html`${pending > 0 ? STRINGS.pending(formatCount(pending)) : nothing}
+    ${quarantined > 0 ? html`<span class="state none">${STRINGS.quarantined(formatCount(quarantined))}</span>` : nothing}`
+}
