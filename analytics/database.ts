@@ -16,7 +16,7 @@ import {
   UTINYINT,
   VARCHAR,
 } from '@duckdb/node-api'
-import type { Row, Table } from '../schemas/column.ts'
+import type { PhysicalColumn, Row, Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { apiRows, type PlainRow, plainRows, type ResultColumns } from './rows.ts'
 import { type BoundValue, literal, renderSql, type Sql, type SqlScalar, sql } from './sql.ts'
@@ -176,7 +176,8 @@ export class Database {
     if (/No space left on device|ENOSPC/.test(message)) {
       return new TelescopeError('DISK_FULL', `storage is full: ${oneLine(message)}`, {}, error)
     }
-    if (/^(IO|Out of Memory|Interrupt) Error/.test(message)) {
+    // Errors of the file system come from Node with the name of the call.
+    if (/^(IO|Out of Memory|Interrupt) Error/.test(message) || (error instanceof Error && 'syscall' in error)) {
       return new TelescopeError('STORAGE_FAILED', `storage: ${oneLine(message)}`, { fatal: false }, error)
     }
     return new TelescopeError('INTERNAL', `statement failed: ${oneLine(message)}`, {}, error)
@@ -250,7 +251,7 @@ export class Session {
   }
 }
 
-const BIND_TYPES: Record<BoundValue['type'], DuckDBType> = {
+const DRIVER_TYPES: Record<BoundValue['type'], DuckDBType> = {
   uint8: UTINYINT,
   uint16: USMALLINT,
   uint32: UINTEGER,
@@ -263,6 +264,11 @@ const BIND_TYPES: Record<BoundValue['type'], DuckDBType> = {
   timestamp_us: TIMESTAMP,
 }
 
+/** The driver's type of a physical column. */
+export function duckdbDriverType(type: PhysicalColumn['type']): DuckDBType {
+  return DRIVER_TYPES[type === 'json' ? 'text' : type]
+}
+
 function bindings(query: Sql): [DuckDBValue[]?, DuckDBType[]?] {
   if (query.values.length === 0) return []
   return [
@@ -271,7 +277,7 @@ function bindings(query: Sql): [DuckDBValue[]?, DuckDBType[]?] {
       if (list) return listValue((value as readonly SqlScalar[]).map(item => scalar(type, item)))
       return scalar(type, value as SqlScalar)
     }),
-    query.values.map(({ type, list }) => (list ? LIST(BIND_TYPES[type]) : BIND_TYPES[type])),
+    query.values.map(({ type, list }) => (list ? LIST(DRIVER_TYPES[type]) : DRIVER_TYPES[type])),
   ]
 }
 

@@ -1,8 +1,11 @@
 import { mkdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { TelescopeError } from '../schemas/errors.ts'
+import { countGroup } from './count-group.ts'
 import { Database } from './database.ts'
+import { dropDay, replaceDay } from './days.ts'
 import type { Geography } from './geography.ts'
+import { Lake } from './lake.ts'
 import { migrate } from './migrations.ts'
 import {
   findContent,
@@ -39,6 +42,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   mkdirSync(join(options.data, 'lake'), { recursive: true })
   mkdirSync(join(options.data, 'tmp'), { recursive: true })
   const data = realpathSync(options.data)
+  const openedAt = Date.now()
   const database = await Database.open({
     path: join(data, 'catalog.duckdb'),
     lake: join(data, 'lake'),
@@ -49,7 +53,11 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const clock = options.now ?? Date.now
   const nowMicros = () => Math.round(clock() * 1000)
   await migrate(database, nowMicros())
+  const lake = new Lake(join(data, 'lake'), database)
+  await lake.sweep(openedAt)
   const receipts = new ReceiptWriter(database, nowMicros)
+  const engine = { database, lake, geography: options.geography, nowMicros }
+  let counting: Promise<void> = Promise.resolve()
   const notYet = (): never => {
     throw new TelescopeError('NOT_READY', 'storage: this part is being written')
   }
@@ -67,11 +75,18 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     pending: limit => pendingReceipts(database, limit),
     quarantine: (sensor, sha256, error) => quarantineReceipt(database, sensor, sha256, error),
     findContent: (sensor, contentSha256) => database.read(session => findContent(session, sensor, contentSha256)),
-    countGroup: notYet,
+    countGroup(uploads) {
+      const turn = counting.then(() => countGroup(engine, uploads))
+      counting = turn.catch(() => {})
+      return turn
+    },
     query: notYet,
     overview: notYet,
-    replaceDay: notYet,
-    dropDay: notYet,
-    close: () => database.close(),
+    replaceDay: day => replaceDay(database, lake, day),
+    dropDay: day => dropDay(database, lake, day),
+    async close() {
+      await counting
+      await database.close()
+    },
   }
 }

@@ -1,5 +1,7 @@
 import { RECEIPT, RECEIPT_STATES, type Receipt, type ReceiptState, UPLOAD_KINDS } from '../schemas/catalog.ts'
+import type { Table } from '../schemas/column.ts'
 import type { Database, Session } from './database.ts'
+import type { PlainRow } from './rows.ts'
 import { type BoundValue, bind, bindList, sql } from './sql.ts'
 import type { NewUpload } from './storage.ts'
 
@@ -155,12 +157,33 @@ export async function quarantineReceipt(
   sha256: string,
   error: { code: string; message: string },
 ): Promise<void> {
-  await database.transaction(session =>
-    session.run(
-      sql`UPDATE receipt SET state = ${receiptState('quarantined')}, error_code = ${bind('text', error.code)}, error_message = ${bind('text', error.message)}
-        WHERE sensor = ${bind('text', sensor)} AND sha256 = ${bind('text', sha256)} AND state = ${receiptState('received')}`,
-    ),
+  await database.transaction(async session => {
+    const row = await findReceiptRow(session, sensor, sha256)
+    if (row?.state !== RECEIPT_STATES.indexOf('received')) return
+    await session.run(
+      sql`UPDATE receipt SET state = ${receiptState('quarantined')}, error_code = ${bind('text', error.code)},
+        error_message = ${bind('text', error.message)} WHERE rowid = ${bind('int64', row.row_id)}`,
+    )
+  })
+}
+
+const RECEIPT_ROW = {
+  row_id: { type: 'uint64', role: 'key', sharing: 'withheld', doc: 'Place of the row in its table.' },
+  sensor: RECEIPT.sensor,
+  state: RECEIPT.state,
+} as const satisfies Table
+
+/** Where the row of a receipt stands, to change it without reading them all; good within one transaction. */
+export async function findReceiptRow(
+  session: Session,
+  sensor: string,
+  sha256: string,
+): Promise<PlainRow<typeof RECEIPT_ROW> | null> {
+  const rows = await session.plain(
+    RECEIPT_ROW,
+    sql`SELECT rowid AS row_id, sensor, state FROM receipt WHERE sha256 = ${bind('text', sha256)}`,
   )
+  return rows.find(row => row.sensor === sensor) ?? null
 }
 
 /** The earliest counted upload of the sensor with this decompressed content that was no duplicate itself. */

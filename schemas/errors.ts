@@ -82,6 +82,7 @@ export const ERROR_CODES = {
   BODY_EMPTY: { kind: 'input', status: 400, doc: 'A body was expected and none came.' },
   BODY_TOO_LARGE: { kind: 'input', status: 413, doc: 'The body is larger than the hub accepts.' },
   BODY_CUT_SHORT: { kind: 'input', status: 400, doc: 'The connection ended before the body did.' },
+  GEOGRAPHY_INVALID: { kind: 'input', status: 422, doc: 'A geography table cannot be read or is not CSV or MMDB.' },
   PARSE_FAILED: { kind: 'input', status: 422, doc: 'The parsing child died or took too long on this upload.' },
   WEEK_WITHOUT_DATA: { kind: 'input', status: 422, doc: 'No sensor listened in the week that a report was asked for.' },
 

@@ -1,0 +1,117 @@
+import { COVERAGE_SPAN, SPAN_BASES } from '../schemas/catalog.ts'
+import type { Table } from '../schemas/column.ts'
+import { joinSpans, type ListenedSpan } from '../schemas/coverage.ts'
+import { DAY_SECONDS, HOUR_SECONDS, MICROSECONDS } from '../schemas/time.ts'
+import type { Session } from './database.ts'
+import { insertRow } from './insert-row.ts'
+import { bind, bindList, sql } from './sql.ts'
+
+/** When sensors listened: spans of uploads, joined over silences that are likely. Times are Unix microseconds. */
+
+/**
+ * Spans are read this far beyond the range, so that one outside can be joined with one inside. No silence longer than
+ * 13.8 hours ever counts as listened: the usual rate is a median of hours that have packets, so at least 1 an hour.
+ */
+const JOIN_MARGIN = DAY_SECONDS * MICROSECONDS
+
+const RATE = {
+  sensor: COVERAGE_SPAN.sensor,
+  packets_per_hour: { type: 'float64', role: 'measure', sharing: 'members', doc: 'Median of hours with packets.' },
+} as const satisfies Table
+
+/** Adds the spans that an upload declares or implies, within the transaction of the session. */
+export async function addSpans(
+  session: Session,
+  sensor: string,
+  sha256: string,
+  spans: readonly ListenedSpan[],
+): Promise<void> {
+  for (const span of spans) {
+    await insertRow(session, 'coverage_span', COVERAGE_SPAN, {
+      sensor,
+      sha256,
+      listened_from: span.from,
+      listened_to: span.to,
+      basis: SPAN_BASES.indexOf(span.basis),
+      packet_count: span.packets,
+    })
+  }
+}
+
+/** Joined spans per sensor, disjoint and in order, that touch [from, to); a sensor that never listened has none. */
+export async function readCoverage(
+  session: Session,
+  sensors: readonly string[],
+  from: number,
+  to: number,
+): Promise<Map<string, ListenedSpan[]>> {
+  const chosen = sql`sensor IN (SELECT unnest(${bindList('text', sensors)}))`
+  // The usual rate rests on all that the sensor sent, not on the range: one day has one coverage, however it is asked.
+  const rates = await session.plain(
+    RATE,
+    sql`SELECT sensor, median(packet_count)::DOUBLE AS packets_per_hour FROM (
+        SELECT sensor, bucket_start, sum(packet_count) AS packet_count FROM sensor_hour WHERE ${chosen} GROUP BY sensor, bucket_start
+      ) AS hours GROUP BY sensor`,
+  )
+  const rows = await session.plain(
+    COVERAGE_SPAN,
+    sql`SELECT * FROM coverage_span WHERE ${chosen} AND listened_to > ${bind('timestamp_us', from - JOIN_MARGIN)}
+      AND listened_from < ${bind('timestamp_us', to + JOIN_MARGIN)}`,
+  )
+  const spans = new Map<string, ListenedSpan[]>(sensors.map(sensor => [sensor, []]))
+  for (const row of rows) {
+    spans.get(row.sensor)!.push({
+      from: row.listened_from,
+      to: row.listened_to,
+      basis: SPAN_BASES[row.basis]!,
+      packets: row.packet_count,
+    })
+  }
+  const usual = new Map(rates.map(rate => [rate.sensor, rate.packets_per_hour / HOUR_SECONDS]))
+  for (const [sensor, list] of spans) spans.set(sensor, joinSpans(list, usual.get(sensor) ?? 0))
+  return spans
+}
+
+/**
+ * Microseconds listened in each bucket of [from, to), by disjoint spans.
+ * @param bucket length of a bucket; `to - from` is a multiple of it
+ */
+export function listenedByBucket(
+  spans: readonly ListenedSpan[],
+  from: number,
+  to: number,
+  bucket: number,
+): Float64Array {
+  const listened = new Float64Array((to - from) / bucket)
+  for (const span of spans) {
+    const first = Math.max(0, Math.floor((span.from - from) / bucket))
+    for (let index = first; index < listened.length; index++) {
+      const start = from + index * bucket
+      if (start >= span.to) break
+      listened[index]! += Math.max(0, Math.min(span.to, start + bucket) - Math.max(span.from, start))
+    }
+  }
+  return listened
+}
+
+/** Takes [from, to) out of what any sensor listened to, within the transaction of the session. */
+export async function cutCoverage(session: Session, from: number, to: number): Promise<void> {
+  const touched = sql`listened_to > ${bind('timestamp_us', from)} AND listened_from < ${bind('timestamp_us', to)}`
+  const rows = await session.plain(COVERAGE_SPAN, sql`SELECT * FROM coverage_span WHERE ${touched}`)
+  await session.run(sql`DELETE FROM coverage_span WHERE ${touched}`)
+  for (const row of rows) {
+    const length = row.listened_to - row.listened_from
+    for (const [start, end] of [
+      [row.listened_from, from],
+      [to, row.listened_to],
+    ] as const) {
+      if (start >= end) continue
+      await insertRow(session, 'coverage_span', COVERAGE_SPAN, {
+        ...row,
+        listened_from: start,
+        listened_to: end,
+        packet_count: Math.round((row.packet_count * (end - start)) / length),
+      })
+    }
+  }
+}

@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs'
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { LAKE_FILE } from '../schemas/catalog.ts'
+import type { Table } from '../schemas/column.ts'
+import { TelescopeError } from '../schemas/errors.ts'
+import { DAY_SECONDS, formatDay, MICROSECONDS } from '../schemas/time.ts'
+import type { Database, Session } from './database.ts'
+import type { PlainRow } from './rows.ts'
+import { bind, bindList, literal, type Sql, sql } from './sql.ts'
+
+/**
+ * The flow lake: immutable Parquet files by UTC day. A file is data only while the manifest (table lake_file) names
+ * it; readers take file names from there, never from the folder.
+ */
+
+export type LakeFile = PlainRow<typeof LAKE_FILE>
+
+/** Below the lake folder, and so on one file system with the place that files are renamed to. */
+const STAGING = 'staging'
+const FLOWS = 'flows'
+
+/**
+ * Order of rows in a file. Neighbours share most columns and the addresses rise, which is what Parquet's encodings
+ * and zstd live on; measured beside other orders (DESIGN.md).
+ */
+const FILE_ORDER = sql`sensor, class, protocol, service_port, src_addr_high, src_addr_low, interval_start, dst_index`
+
+const COUNTS = {
+  row_count: LAKE_FILE.row_count,
+  packet_count: LAKE_FILE.packet_count,
+} as const satisfies Table
+
+export class Lake {
+  readonly #folder: string
+  readonly #database: Database
+  #reads = new Set<Promise<unknown>>()
+
+  /** @param folder made when missing */
+  constructor(folder: string, database: Database) {
+    mkdirSync(join(folder, FLOWS), { recursive: true })
+    mkdirSync(join(folder, STAGING), { recursive: true })
+    this.#folder = realpathSync(folder)
+    this.#database = database
+  }
+
+  /**
+   * Writes flows of one UTC day as one file that is durable under its name when this resolves. It is data once its
+   * row is committed.
+   * @param day Unix microseconds of the start of the day
+   * @param rows SELECT of the columns of LAKE_FLOW, in that order
+   * @param expected what the file must hold; read back from it before it gets its name
+   * @throws STORAGE_FAILED, DISK_FULL
+   */
+  async write(
+    session: Session,
+    day: number,
+    rows: Sql,
+    expected: { readonly row_count: number; readonly packet_count: number },
+    nowMicros: number,
+  ): Promise<LakeFile> {
+    const name = `${randomBytes(12).toString('hex')}.parquet`
+    const staged = join(this.#folder, STAGING, name)
+    const path = `${FLOWS}/day=${formatDay(day / MICROSECONDS)}/${name}`
+    const final = join(this.#folder, path)
+    try {
+      await session.run(
+        sql`COPY (${rows} ORDER BY ${FILE_ORDER}) TO ${literal(staged)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)`,
+      )
+      await this.#sync(staged)
+      const [counted] = await session.plain(
+        COUNTS,
+        sql`SELECT count(*) AS row_count, coalesce(sum(packet_count), 0) AS packet_count FROM read_parquet(${bindList('text', [staged])})`,
+      )
+      if (counted?.row_count !== expected.row_count || counted.packet_count !== expected.packet_count) {
+        throw new TelescopeError(
+          'STORAGE_FAILED',
+          `lake file ${path}: ${counted?.row_count} rows and ${counted?.packet_count} packets read back, expected ${expected.row_count} and ${expected.packet_count}`,
+          { fatal: false, path },
+        )
+      }
+      const { size } = await stat(staged)
+      if (await mkdir(dirname(final), { recursive: true })) await this.#sync(join(this.#folder, FLOWS))
+      await rename(staged, final)
+      await this.#sync(dirname(final))
+      return { path, day, ...expected, byte_count: size, created_at: nowMicros }
+    } catch (error) {
+      await rm(staged, { force: true })
+      throw this.#database.wrap(error)
+    }
+  }
+
+  /** Absolute names of the files of the days that [since, until) touches, Unix seconds. */
+  async files(session: Session, since: number, until: number): Promise<string[]> {
+    const firstDay = Math.floor(since / DAY_SECONDS) * DAY_SECONDS
+    const rows = await session.plain(
+      { path: LAKE_FILE.path },
+      sql`SELECT path FROM lake_file WHERE day >= ${bind('timestamp_us', firstDay * MICROSECONDS)}
+        AND day < ${bind('timestamp_us', until * MICROSECONDS)} ORDER BY path`,
+    )
+    return rows.map(({ path }) => join(this.#folder, path))
+  }
+
+  /** Runs work that reads files; none that it may have seen in the manifest is unlinked before it ends. */
+  async read<T>(work: () => Promise<T>): Promise<T> {
+    const reading = work()
+    this.#reads.add(reading)
+    try {
+      return await reading
+    } finally {
+      this.#reads.delete(reading)
+    }
+  }
+
+  /** Unlinks files that the manifest names no more, once all reads that may still know them have ended. */
+  async unlink(paths: readonly string[]): Promise<void> {
+    await Promise.allSettled([...this.#reads])
+    for (const path of paths) await rm(join(this.#folder, path), { force: true })
+  }
+
+  /**
+   * Removes what a killed process left: staged files, and files that no manifest row names and that are older than
+   * this process, since a younger one may be on its way into the manifest.
+   * @param olderThan Unix milliseconds
+   * @returns files removed
+   */
+  async sweep(olderThan: number): Promise<number> {
+    const named = new Set(
+      (
+        await this.#database.read(session => session.plain({ path: LAKE_FILE.path }, sql`SELECT path FROM lake_file`))
+      ).map(row => row.path),
+    )
+    let removed = 0
+    for (const folder of [STAGING, ...this.#dayFolders()]) {
+      for (const name of readdirSync(join(this.#folder, folder))) {
+        const path = `${folder}/${name}`
+        const absolute = join(this.#folder, path)
+        if (named.has(path) || statSync(absolute).mtimeMs >= olderThan) continue
+        rmSync(absolute)
+        removed++
+      }
+    }
+    return removed
+  }
+
+  #dayFolders(): string[] {
+    return readdirSync(join(this.#folder, FLOWS), { withFileTypes: true })
+      .filter(entry => entry.isDirectory())
+      .map(entry => `${FLOWS}/${entry.name}`)
+  }
+
+  /** Makes a file or folder durable; a failure is final, because a second sync may report success for lost pages. */
+  async #sync(path: string): Promise<void> {
+    const handle = await open(path, 'r')
+    try {
+      await handle.sync()
+    } catch (error) {
+      throw this.#database.fail(error)
+    } finally {
+      await handle.close()
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import { SOURCE_ECONOMY } from '../schemas/catalog.ts'
+import { physicalColumns, type Table } from '../schemas/column.ts'
+import { ColumnAppender, type ColumnValues } from './append.ts'
+import type { Database, Session } from './database.ts'
+import type { Geography } from './geography.ts'
+import { bind, columnDefinitions, type Sql, sql } from './sql.ts'
+
+/** The economy of each source, by the geography in use. Derived: done again when the geography changes. */
+
+const SOURCE = { src_addr: SOURCE_ECONOMY.src_addr } as const satisfies Table
+
+/** Looks up the sources of a group that have no economy yet, into a temporary table. */
+export async function stageSourceEconomies(session: Session, geography: Geography): Promise<void> {
+  await session.run(sql`CREATE OR REPLACE TEMP TABLE group_source_economy (${columnDefinitions(SOURCE_ECONOMY)})`)
+  await fill(
+    session,
+    geography,
+    sql`SELECT DISTINCT src_addr_high, src_addr_low FROM group_source_hour AS g WHERE NOT EXISTS (
+      SELECT 1 FROM source_economy AS e WHERE e.src_addr_high = g.src_addr_high AND e.src_addr_low = g.src_addr_low)`,
+  )
+}
+
+/** Adds the staged rows, within the transaction of the session. */
+export async function addStagedSourceEconomies(session: Session): Promise<void> {
+  await session.run(sql`INSERT INTO source_economy BY NAME SELECT * FROM group_source_economy`)
+}
+
+/**
+ * Looks all sources up again when they were looked up with another geography.
+ * @returns sources changed
+ */
+export async function redoSourceEconomies(database: Database, geography: Geography): Promise<number> {
+  const session = await database.session()
+  try {
+    await session.run(sql`CREATE OR REPLACE TEMP TABLE group_source_economy (${columnDefinitions(SOURCE_ECONOMY)})`)
+    const stale = sql`geography <> ${bind('text', geography.name)}`
+    await fill(session, geography, sql`SELECT src_addr_high, src_addr_low FROM source_economy WHERE ${stale}`)
+    return await database.transaction(async () => {
+      const removed = await session.run(sql`DELETE FROM source_economy WHERE ${stale}`)
+      await addStagedSourceEconomies(session)
+      return removed
+    }, session)
+  } finally {
+    session.close()
+  }
+}
+
+async function fill(session: Session, geography: Geography, sources: Sql): Promise<void> {
+  const rows = await session.plain(SOURCE, sources)
+  const appender = await ColumnAppender.open(
+    session,
+    { name: 'group_source_economy', temporary: true },
+    physicalColumns(SOURCE_ECONOMY),
+  )
+  const columns: Record<string, ColumnValues> = {
+    src_addr_high: BigUint64Array.from(rows, row => row.src_addr >> 64n),
+    src_addr_low: BigUint64Array.from(rows, row => row.src_addr & 0xffff_ffff_ffff_ffffn),
+    economy: rows.map(row => geography.economyOf(row.src_addr)),
+    geography: rows.map(() => geography.name),
+  }
+  appender.append(
+    physicalColumns(SOURCE_ECONOMY).map(column => columns[column.name]!),
+    rows.length,
+  )
+  appender.close()
+}
