@@ -6,9 +6,12 @@ export class LineOutput {
   private text = ''
   private readonly abort = new AbortController()
   private error: Error | null = null
+  /** Ends the wait in `drain`. */
+  private wake: () => void = () => {}
 
   constructor() {
     process.stdout.on('error', this.onError)
+    process.stdout.on('drain', () => this.wake())
   }
 
   /** Aborted when nobody reads on: whoever makes the lines may stop. */
@@ -26,8 +29,7 @@ export class LineOutput {
   async drain(): Promise<void> {
     if (process.stdout.writableNeedDrain && !this.signal.aborted) {
       await new Promise<void>(resolve => {
-        process.stdout.once('drain', resolve)
-        this.signal.addEventListener('abort', () => resolve(), { once: true })
+        this.wake = resolve
       })
     }
     if (this.error) throw this.error
@@ -49,5 +51,6 @@ export class LineOutput {
   private readonly onError = (error: NodeJS.ErrnoException): void => {
     if (error.code !== 'EPIPE') this.error = error
     this.abort.abort()
+    this.wake()
   }
 }

@@ -1,10 +1,10 @@
 import { CAPTURED_LENGTH_MAX, type CaptureParser } from './capture-parser.ts'
 import type { CaptureError } from './capture-result.ts'
 import { clearDecoded, decode } from './decode.ts'
-import { DROP_INTERFACE_UNKNOWN } from './drop.ts'
+import { DROP_INTERFACE_UNKNOWN, DROP_NONE, DROP_TIME_INVALID } from './drop.ts'
 import { isLinkTypeSupported } from './link-type.ts'
 import type { OnPacket, Packet } from './packet.ts'
-import { PcapngClock } from './pcapng-time.ts'
+import { isTimeValid, PcapngClock } from './pcapng-time.ts'
 import { be32, le32 } from './word.ts'
 
 /** pcapng, as draft-ietf-opsawg-pcapng describes it. Blocks that hold no packet are skipped. */
@@ -268,6 +268,7 @@ export class PcapngParser implements CaptureParser {
       }
       decode(bytes, frame, frame + captured, packet)
       if (!isLinkTypeSupported(source.linkType)) this.packetsOfUnsupportedLink++
+      else if (packet.drop === DROP_NONE && !isTimeValid(packet.seconds)) packet.drop = DROP_TIME_INVALID
     }
     this.onPacket(packet)
   }

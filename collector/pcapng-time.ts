@@ -1,5 +1,12 @@
 const NANOSECONDS = 1_000_000_000n
 const TWO_TO_16 = 65_536
+/** After this second (in 2255) Unix microseconds are no exact numbers any more. */
+const SECONDS_MAX = Math.floor(Number.MAX_SAFE_INTEGER / 1_000_000) - 1
+
+/** True when a packet of this Unix second can be put into an interval. */
+export function isTimeValid(seconds: number): boolean {
+  return seconds >= 0 && seconds <= SECONDS_MAX
+}
 
 /** Time of one pcapng interface: the options if_tsresol and if_tsoffset (draft-ietf-opsawg-pcapng section 4.2). */
 export class PcapngClock {

@@ -24,17 +24,7 @@ export function decodeIpv4(bytes: Uint8Array, offset: number, end: number, packe
     return
   }
   const totalLength = (bytes[offset + 2]! << 8) | bytes[offset + 3]!
-  const fragment = (bytes[offset + 6]! << 8) | bytes[offset + 7]!
-  const protocol = bytes[offset + 9]!
-  packet.ipId = (bytes[offset + 4]! << 8) | bytes[offset + 5]!
-  packet.ttl = bytes[offset + 8]!
-  packet.protocol = protocol
-  packet.src2 = MAPPED_PREFIX
-  packet.src3 = be32(bytes, offset + 12)
-  packet.dst2 = MAPPED_PREFIX
-  packet.dst3 = be32(bytes, offset + 16)
   packet.ipLength = totalLength
-  if (fragment !== 0) decodeFragmentField(fragment, packet)
   let packetEnd = offset + totalLength
   if (totalLength < headerBytes) {
     if (totalLength !== 0) {
@@ -46,6 +36,16 @@ export function decodeIpv4(bytes: Uint8Array, offset: number, end: number, packe
     packet.ipLength = packet.originalLength - (packet.capturedLength - (end - offset))
   }
   if (packetEnd > end) packetEnd = end
+  const fragment = (bytes[offset + 6]! << 8) | bytes[offset + 7]!
+  const protocol = bytes[offset + 9]!
+  packet.ipId = (bytes[offset + 4]! << 8) | bytes[offset + 5]!
+  if (fragment !== 0) decodeFragmentField(fragment, packet)
+  packet.ttl = bytes[offset + 8]!
+  packet.protocol = protocol
+  packet.src2 = MAPPED_PREFIX
+  packet.src3 = be32(bytes, offset + 12)
+  packet.dst2 = MAPPED_PREFIX
+  packet.dst3 = be32(bytes, offset + 16)
   const payload = offset + headerBytes
   if (payload > packetEnd) {
     packet.drop = DROP_IP_HEADER_TRUNCATED
