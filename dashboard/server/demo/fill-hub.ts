@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type { Receipt } from '../../../schemas/catalog.ts'
+import { TelescopeError } from '../../../schemas/errors.ts'
+import type { NewToken } from '../credentials.ts'
+import type { Hub } from '../hub.ts'
+import { askHub, hubError } from '../hub-client.ts'
+import type { Region } from './region.ts'
+
+/** Uploads at once: enough that the hub commits receipts together. */
+const UPLOADS_AT_ONCE = 6
+const POLL_MILLISECONDS = 200
+/** The page compares a week with the week before: with these days it has something to say. */
+const NEWEST_DAYS = 14
+
+/** How far the hub has come with the region's captures. */
+export interface Filling {
+  readonly captures: number
+  readonly counted: number
+  /** The days that the page needs first are counted. */
+  readonly newestCounted: boolean
+}
+
+/**
+ * Fills a hub with a region as its sensors would: registers them, gets a token for each, uploads each capture by HTTP,
+ * newest day first, and watches the receipts. What an earlier start did is found again and not repeated.
+ */
+export class HubFiller {
+  readonly #hub: Hub
+  readonly #region: Region
+  readonly #stop: { requested: boolean }
+  readonly #states = new Map<string, boolean>()
+  readonly #newest: ReadonlySet<string>
+
+  /** @param stop set from outside: no further upload is begun then */
+  constructor(hub: Hub, region: Region, stop: { requested: boolean }) {
+    this.#hub = hub
+    this.#region = region
+    this.#stop = stop
+    const days = [...new Set(region.captures.map(({ day }) => day))].sort().reverse()
+    this.#newest = new Set(days.slice(0, NEWEST_DAYS))
+  }
+
+  get filling(): Filling {
+    const { captures } = this.#region
+    const counted = captures.filter(({ path }) => this.#states.get(path)).length
+    const newestCounted = captures.every(({ path, day }) => !this.#newest.has(day) || this.#states.get(path))
+    return { captures: captures.length, counted, newestCounted }
+  }
+
+  /** Resolves when all is counted, or when it was stopped. */
+  async fill(onProgress: (filling: Filling) => void): Promise<void> {
+    const tokens = await this.#register()
+    const digests = new Map<string, string>()
+    let uploaded = false
+    const uploads = this.#uploadAll(tokens, digests).then(() => {
+      uploaded = true
+    })
+    const watching = (async () => {
+      while (!this.#stop.requested) {
+        const complete = uploaded
+        await this.#readReceipts(digests)
+        onProgress(this.filling)
+        if (complete && this.filling.counted === this.filling.captures) break
+        await new Promise(resolve => setTimeout(resolve, POLL_MILLISECONDS))
+      }
+    })()
+    await Promise.all([uploads, watching])
+    if (!this.#stop.requested)
+      for (const { token_id } of tokens.values()) await this.#ask('DELETE', `/api/v1/tokens/${token_id}`)
+  }
+
+  async #register(): Promise<Map<string, NewToken>> {
+    const tokens = new Map<string, NewToken>()
+    for (const { id, name, economy, prefixes } of this.#region.sensors) {
+      const sensor = { sensor: id, economy, organisation: name, telescope: prefixes.join(',') }
+      await this.#ask('POST', '/api/v1/sensors', sensor).catch(error => {
+        if (!(error instanceof TelescopeError) || error.code !== 'SENSOR_EXISTS') throw error
+      })
+      tokens.set(id, await this.#ask<NewToken>('POST', '/api/v1/tokens', { sensor: id }))
+    }
+    return tokens
+  }
+
+  async #uploadAll(tokens: ReadonlyMap<string, NewToken>, digests: Map<string, string>): Promise<void> {
+    const queue = [...this.#region.captures].sort((a, b) => (a.day < b.day ? 1 : a.day > b.day ? -1 : 0))
+    const worker = async () => {
+      for (let capture = queue.shift(); capture && !this.#stop.requested; capture = queue.shift()) {
+        const file = join(this.#region.folder, capture.path)
+        const sha256 = createHash('sha256')
+          .update(await readFile(file))
+          .digest('hex')
+        await uploadFile(`${this.#hub.url}/api/v1/captures/${sha256}`, tokens.get(capture.sensor)!.token, file)
+        digests.set(`${capture.sensor}/${sha256}`, capture.path)
+      }
+    }
+    await Promise.all(Array.from({ length: UPLOADS_AT_ONCE }, worker))
+  }
+
+  async #readReceipts(digests: ReadonlyMap<string, string>): Promise<void> {
+    for (const { id } of this.#region.sensors) {
+      const { receipts } = await this.#ask<{ receipts: Receipt[] }>('GET', `/api/v1/receipts?sensor=${id}&limit=1000`)
+      for (const receipt of receipts) {
+        const path = digests.get(`${id}/${receipt.sha256}`)
+        if (path === undefined) continue
+        if (receipt.state === 'quarantined') {
+          throw new TelescopeError('INTERNAL', `simulated capture ${path} was refused: ${receipt.error_message}`)
+        }
+        this.#states.set(path, receipt.state === 'counted')
+      }
+    }
+  }
+
+  async #ask<T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<T> {
+    const answer = await askHub<T>(this.#hub.folder, { method, path, ...(body === undefined ? {} : { body }) })
+    if (answer === null) throw new TelescopeError('HUB_UNREACHABLE', 'hub of the demo is gone')
+    return answer.body
+  }
+}
+
+/** One PUT of a file. @throws what the hub answers */
+async function uploadFile(url: string, token: string, file: string): Promise<void> {
+  const { size } = await stat(file)
+  const call = request(url, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${token}`, 'content-length': size },
+  })
+  const answered = new Promise<{ status: number; text: string }>((resolve, reject) => {
+    call.on('error', reject)
+    call.on('response', response => {
+      let text = ''
+      response.setEncoding('utf8')
+      response.on('data', data => {
+        text += data
+      })
+      response.on('error', reject)
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+    })
+  })
+  await Promise.all([pipeline(createReadStream(file), call), answered])
+  const { status, text } = await answered
+  if (status >= 300) throw hubError(JSON.parse(text), status)
+}
