@@ -5,41 +5,32 @@ import { formatClock, formatShortDate } from './format.ts'
 /** What uPlot does not draw by itself: buckets as steps, hatching, and a time axis in UTC. */
 
 /**
- * A path builder that draws each value as a step over its whole bucket. Between two values the line is joined, at a
- * null it stops; a single value between gaps still shows.
+ * A path builder that draws each value over its whole bucket: as a step, or, when many lines would hide each other, as
+ * a point in the middle joined to its neighbours. At a null the line stops; a single value between gaps still shows.
  */
-export function bucketSteps(bucketSeconds: number): uPlot.Series.PathBuilder {
+export function bucketPaths(bucketSeconds: number, shape: 'steps' | 'lines'): uPlot.Series.PathBuilder {
   return (plot, seriesIndex, first, last) => {
     const stroke = new Path2D()
     const fill = new Path2D()
-    const times = plot.data[0]
     const values = plot.data[seriesIndex]!
+    const x = (index: number, part: number): number =>
+      plot.valToPos(plot.data[0][index]! + part * bucketSeconds, 'x', true)
     const base = plot.valToPos(0, 'y', true)
-    let open = false
-    let right = 0
+    const has = (index: number): boolean => index >= first && index <= last && typeof values[index] === 'number'
     for (let index = first; index <= last; index++) {
-      const value = values[index]
-      if (value === null || value === undefined) {
-        if (open) fill.lineTo(right, base)
-        open = false
-        continue
-      }
-      const left = plot.valToPos(times[index]!, 'x', true)
-      right = plot.valToPos(times[index]! + bucketSeconds, 'x', true)
-      const top = plot.valToPos(value, 'y', true)
-      if (open) {
-        stroke.lineTo(left, top)
-        fill.lineTo(left, top)
-      } else {
-        stroke.moveTo(left, top)
-        fill.moveTo(left, base)
+      if (!has(index)) continue
+      const top = plot.valToPos(values[index]!, 'y', true)
+      const alone = !has(index - 1) && !has(index + 1)
+      const corners = shape === 'steps' || alone ? [x(index, 0), x(index, 1)] : [x(index, 0.5)]
+      for (const [nth, left] of corners.entries()) {
+        if (nth === 0 && !has(index - 1)) {
+          stroke.moveTo(left, top)
+          fill.moveTo(left, base)
+        } else stroke.lineTo(left, top)
         fill.lineTo(left, top)
       }
-      stroke.lineTo(right, top)
-      fill.lineTo(right, top)
-      open = true
+      if (!has(index + 1)) fill.lineTo(corners.at(-1)!, base)
     }
-    if (open) fill.lineTo(right, base)
     return { stroke, fill, clip: null, gaps: [], flags: 3 }
   }
 }
@@ -66,23 +57,26 @@ export function hatchPattern(context: CanvasRenderingContext2D, colour: string):
   return context.createPattern(tile, 'repeat')
 }
 
-/** Fills the plotting area over the buckets for which `marked` is true. */
-export function fillBuckets(
+/** Hatches the buckets in which sensors are missing, the fainter the fewer are. */
+export function fillMissing(
   plot: uPlot,
-  marked: readonly boolean[],
+  listening: readonly number[],
+  sensorCount: number,
   bucketSeconds: number,
-  fill: string | CanvasPattern,
+  hatch: CanvasPattern,
 ): void {
   const { ctx, bbox } = plot
   const times = plot.data[0]
   ctx.save()
-  ctx.fillStyle = fill
-  for (let index = 0; index < marked.length; index++) {
-    if (!marked[index]) continue
+  ctx.fillStyle = hatch
+  for (let index = 0; index < listening.length; index++) {
+    const missing = sensorCount - listening[index]!
+    if (missing <= 0) continue
     let end = index
-    while (marked[end + 1]) end++
+    while (listening[end + 1] === listening[index]) end++
     const left = Math.max(bbox.left, plot.valToPos(times[index]!, 'x', true))
     const right = Math.min(bbox.left + bbox.width, plot.valToPos(times[end]! + bucketSeconds, 'x', true))
+    ctx.globalAlpha = 0.4 + (0.6 * missing) / sensorCount
     if (right > left) ctx.fillRect(left, bbox.top, right - left, bbox.height)
     index = end
   }
@@ -95,7 +89,10 @@ export const TIME_STEPS = [
   ...[1, 2, 3, 7, 14, 28, 91, 182, 365].map(days => days * DAY_SECONDS),
 ]
 
-/** `15 Nov` at a day's start, `06:00` within it. */
-export function timeLabels(splits: readonly number[]): string[] {
-  return splits.map(split => (split % DAY_SECONDS === 0 ? formatShortDate(split) : formatClock(split)))
+/** `15 Nov` at a day's start, `06:00` within it; none at the very end, where it would be cut. */
+export function timeLabels(splits: readonly number[], until: number): string[] {
+  return splits.map(split => {
+    if (split >= until) return ''
+    return split % DAY_SECONDS === 0 ? formatShortDate(split) : formatClock(split)
+  })
 }

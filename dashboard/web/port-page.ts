@@ -130,8 +130,7 @@ export class PortPage extends LitElement {
     return html`
       <h1 tabindex="-1">${name} ${service ? html`<span class="service">${service}</span>` : nothing} <small>${formatRange(context.range)} ${STRINGS.utc}</small></h1>
       <section class="panel" aria-label=${STRINGS.portFigures}>
-        ${readState(this.figures, 2, figures => this.figureList(figures))}
-        <div class="port-change">${readState(this.change, 1, change => this.changeLine(change))}</div>
+        ${readState(this.figures, 4, figures => this.figureList(figures))}
       </section>
       <traffic-figure .context=${context} name="${name}: ${STRINGS.chartHome[context.view.by].toLowerCase()}"></traffic-figure>
       <section class="panel" aria-labelledby="sources-title">
@@ -167,6 +166,7 @@ export class PortPage extends LitElement {
         ${figure('share', ranked ? number(ranked.share, formatShare) : STRINGS.none)}
         ${figure('mirai_share', number(own.mirai_share, formatShare))}
       </dl>
+      <div class="port-change">${readState(this.change, 1, change => this.changeLine(change))}</div>
       ${comparisonNote(ranking.answer.meta, ranking.noBaseline)}
       <div class="panel-foot">
         ${measuredDetails('ports', ['rank', 'src_addr_unique_count', 'packets_per_addr_day', 'packet_count', 'share', 'mirai_share'], ranking.answer.meta, null)}

@@ -51,7 +51,7 @@ export const STRINGS = {
   compare: 'Compare with the period before',
 
   measureTitle: 'Measure',
-  measures: { rate: 'Per address-day', packets: 'Packets', sources: 'Sources' },
+  measures: { rate: 'Per address‑day', packets: 'Packets', sources: 'Sources' },
   units: {
     rate: 'packets per address per day',
     packets: (bucket: string) => `packets per ${bucket}`,
@@ -73,6 +73,7 @@ export const STRINGS = {
   selected: (from: string, to: string) => `Selected ${from} to ${to}; Enter zooms`,
   seriesCut: (shown: number, total: number) => `The ${shown} largest of ${total} series are drawn; the table has all.`,
   hatched: 'Hatched: not listening, so nothing can be said; not less traffic.',
+  trafficShort: 'Traffic',
   coverageTitle: 'Coverage by sensor',
   coverageOf: (sensor: string, share: string, gaps: string) => `${sensor}: listened ${share} of the range${gaps}`,
   coverageGaps: (gaps: string) => `; not listening ${gaps}`,
@@ -120,7 +121,7 @@ export const STRINGS = {
     service_port: 'Port',
     service: 'Service',
     src_addr_unique_count: 'Sources',
-    packets_per_addr_day: 'Per address-day',
+    packets_per_addr_day: 'Per address‑day',
     packet_count: 'Packets',
     share: 'Share',
     mirai_share: 'Mirai-like',

@@ -51,15 +51,20 @@ export function changeCell(rank: number, previous: number | null, compared: bool
     case 'new':
       return html`<td class="change new">${STRINGS.rank.new}</td>`
     case 'same':
-      return html`<td class="change"><span aria-hidden="true">=</span> <small>${STRINGS.rank.same}</small></td>`
+      return html`<td class="change"><span aria-hidden="true">=</span><span class="visually-hidden">${STRINGS.rank.same}</span></td>`
     default:
       return html`<td class="change ${change.kind}"><span aria-hidden="true">${change.kind === 'up' ? '▲' : '▼'}</span> <span class="visually-hidden">${STRINGS.rank[change.kind]}</span> ${change.places}${was}</td>`
   }
 }
 
 /** Links to exactly the rows that are shown. */
-export function downloads<N extends QueryName>(query: N, parameters: QueryParameters<N>, name: string): TemplateResult {
-  return html`<span class="downloads">
+export function downloads<N extends QueryName>(
+  query: N,
+  parameters: QueryParameters<N>,
+  name: string,
+  label = '',
+): TemplateResult {
+  return html`<span class="downloads">${label}
     <a href=${answerUrl(query, parameters)} aria-label=${STRINGS.download(STRINGS.asJson, name)}>${STRINGS.asJson}</a>
     <a href=${answerUrl(query, parameters, 'csv')} aria-label=${STRINGS.download(STRINGS.asCsv, name)} download>${STRINGS.asCsv}</a>
   </span>`

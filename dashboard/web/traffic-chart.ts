@@ -1,7 +1,7 @@
 import { html, LitElement, nothing, type PropertyValues, svg, type TemplateResult } from 'lit'
 import uPlot from 'uplot'
 import type { AlignedTraffic } from './align.ts'
-import { bucketSteps, fillBuckets, hatchPattern, TIME_STEPS, timeLabels } from './chart-drawing.ts'
+import { bucketPaths, fillMissing, hatchPattern, TIME_STEPS, timeLabels } from './chart-drawing.ts'
 import { formatCompact, formatCount, formatMoment, formatRate } from './format.ts'
 import type { TimeRange } from './range.ts'
 import { STRINGS } from './strings.ts'
@@ -22,6 +22,8 @@ const DASHES: readonly (readonly number[])[] = [
 const COLOURS = 7
 /** More lines than this cannot be told apart; the table has them all. */
 const SERIES_DRAWN_MAX = 12
+/** More stepped lines than this hide each other. */
+const STEP_SERIES_MAX = 3
 const HEIGHT = 260
 /** Room right of the plotting area; the coverage strip leaves the same (`--plot-right` in the style sheet). */
 const PADDING_RIGHT = 12
@@ -141,7 +143,7 @@ export class TrafficChart extends LitElement {
       ticks: { stroke: colour('--line-soft'), width: 1, size: 4 },
     }
     const gutter = Number.parseFloat(colour('--plot-left')) || 56
-    const marked = listening.map(count => count < sensorCount)
+    const steps = this.drawn.length <= STEP_SERIES_MAX
     return {
       width: Math.max(120, this.querySelector('.plot')!.clientWidth),
       height: HEIGHT,
@@ -166,7 +168,14 @@ export class TrafficChart extends LitElement {
         y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.08 : 1] },
       },
       axes: [
-        { ...axis, space: 64, incrs: TIME_STEPS, values: (_plot, splits) => timeLabels(splits), size: 28, gap: 4 },
+        {
+          ...axis,
+          space: 64,
+          incrs: TIME_STEPS,
+          values: (_plot, splits) => timeLabels(splits, range.until),
+          size: 28,
+          gap: 4,
+        },
         { ...axis, size: gutter, space: 36, gap: 4, values: (_plot, splits) => splits.map(formatCompact) },
       ],
       series: [
@@ -178,16 +187,16 @@ export class TrafficChart extends LitElement {
           width: 1.75,
           dash: [...DASHES[index % DASHES.length]!],
           // The area under the first line only: a second would cover it.
-          ...(index === 0 && this.drawn.length <= 3 ? { fill: colour('--series-1-area') } : {}),
+          ...(index === 0 && steps ? { fill: colour('--series-1-area') } : {}),
           points: { show: false },
-          paths: bucketSteps(bucketSeconds),
+          paths: bucketPaths(bucketSeconds, steps ? 'steps' : 'lines'),
         })),
       ],
       hooks: {
         drawClear: [
           plot => {
             const hatch = hatchPattern(plot.ctx, colour('--hatch'))
-            if (hatch) fillBuckets(plot, marked, bucketSeconds, hatch)
+            if (hatch) fillMissing(plot, listening, sensorCount, bucketSeconds, hatch)
           },
         ],
         setCursor: [plot => this.followCursor(plot)],

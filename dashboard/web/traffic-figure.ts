@@ -11,6 +11,7 @@ import { Read } from './read.ts'
 import { STRINGS } from './strings.ts'
 import { changeView, columnDoc, downloads, emptyPanel, number, readState, scrollBox, segments } from './table-parts.ts'
 import type { ChartData } from './traffic-chart.ts'
+import './traffic-chart.ts'
 
 interface TrafficRead {
   readonly context: PageContext
@@ -176,8 +177,8 @@ export class TrafficFigure extends LitElement {
             <dt>${STRINGS.columns.coverage}</dt><dd>${columnDoc('coverage', 'coverage')}</dd>
           </dl>
         </details>
-        ${downloads('traffic', this.trafficParameters, this.name)}
-        ${downloads('coverage', this.coverageParameters, STRINGS.coverageTitle)}
+        ${downloads('traffic', this.trafficParameters, this.name, STRINGS.trafficShort)}
+        ${downloads('coverage', this.coverageParameters, STRINGS.coverageTitle, STRINGS.columns.coverage)}
       </div>`
   }
 
