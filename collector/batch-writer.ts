@@ -1,12 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { AsyncByteQueue, makeData, RecordBatch, RecordBatchStreamWriter, type Schema, Struct } from 'apache-arrow'
+import type { Schema, Struct } from 'apache-arrow'
 import { BATCH_METADATA_KEY, type BatchMetadata, batchFileName } from '../schemas/batch.ts'
 import { FLOW } from '../schemas/flow.ts'
+import { arrow } from './arrow.ts'
 import { arrowSchema } from './arrow-schema.ts'
 import { fileError, syncDirectory } from './durable-file.ts'
-import type { FlowColumn } from './flow-columns.ts'
+import type { FlowColumn } from './flow-block.ts'
 
 export interface WrittenBatch {
   readonly path: string
@@ -34,7 +35,7 @@ export class BatchWriter {
   #staged = 0
   #schema: Schema
   #struct: Struct
-  #writer = new RecordBatchStreamWriter({ autoDestroy: false })
+  #writer = new arrow.RecordBatchStreamWriter({ autoDestroy: false })
   #metadata: BatchMetadata
 
   /** @throws OUTPUT_UNWRITABLE, DISK_FULL */
@@ -42,7 +43,7 @@ export class BatchWriter {
     this.#out = out
     this.#metadata = metadata
     this.#schema = arrowSchema(FLOW, new Map([[BATCH_METADATA_KEY, JSON.stringify(metadata)]]))
-    this.#struct = new Struct(this.#schema.fields)
+    this.#struct = new arrow.Struct(this.#schema.fields)
     const folder = join(out, BATCH_TEMPORARY_FOLDER)
     this.#temporary = join(folder, `${process.pid}-${randomBytes(6).toString('hex')}`)
     try {
@@ -57,15 +58,15 @@ export class BatchWriter {
   /** Writes the first `rowCount` values of the columns as one record batch; the arrays may be reused afterwards. */
   writeRows(columns: readonly FlowColumn[], rowCount: number): void {
     const children = columns.map(({ values }, index) =>
-      makeData({
+      arrow.makeData({
         type: this.#schema.fields[index]!.type,
         length: rowCount,
         nullCount: 0,
         data: values.subarray(0, rowCount),
       }),
     )
-    const data = makeData({ type: this.#struct, length: rowCount, nullCount: 0, children })
-    this.#guard(() => this.#writer.write(new RecordBatch(this.#schema, data)))
+    const data = arrow.makeData({ type: this.#struct, length: rowCount, nullCount: 0, children })
+    this.#guard(() => this.#writer.write(new arrow.RecordBatch(this.#schema, data)))
   }
 
   /** Makes the batch durable under its name. */
@@ -125,7 +126,7 @@ export class BatchWriter {
 }
 
 /** Hands each chunk on at once instead of queueing it, so that a batch never lies in memory whole. */
-class ForwardingQueue extends AsyncByteQueue {
+class ForwardingQueue extends arrow.AsyncByteQueue {
   #forward: (chunk: Uint8Array) => void
 
   constructor(forward: (chunk: Uint8Array) => void) {

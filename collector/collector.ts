@@ -11,7 +11,6 @@ import { PacketCounters } from './counters.ts'
 import { CoverageRecorder, type DeclaredSpan } from './coverage-recorder.ts'
 import { DROP_NOT_FOR_TELESCOPE, DROP_TIME_INVALID } from './drop.ts'
 import { DstIndex } from './dst-index.ts'
-import { createFlowColumns, createFlowFiller } from './flow-columns.ts'
 import { FlowTable } from './flow-table.ts'
 import { Packet } from './packet.ts'
 import { readCapture } from './read-capture.ts'
@@ -46,8 +45,6 @@ export class Collector {
   #options: CollectorOptions
   #dstIndex: DstIndex
   #table: FlowTable
-  #columns = createFlowColumns()
-  #fill = createFlowFiller(this.#columns)
   #coverage: CoverageRecorder
   #packet = new Packet()
   #counters = new PacketCounters()
@@ -162,11 +159,9 @@ export class Collector {
     }
     const writer = new BatchWriter(this.#options.out, metadata)
     let packets = 0
-    for (let block = 0; ; block++) {
-      const rowCount = this.#fill(this.#table, block)
-      if (rowCount === 0) break
-      packets += sumPackets(this.#columns, rowCount)
-      writer.writeRows(this.#columns, rowCount)
+    for (const { block, rowCount } of this.#table.blocks()) {
+      packets += sum(block.packetCount, rowCount)
+      writer.writeRows(block.columns, rowCount)
     }
     if (packets !== counted.kept) {
       writer.discard()
@@ -178,11 +173,10 @@ export class Collector {
   }
 }
 
-function sumPackets(columns: ReturnType<typeof createFlowColumns>, rowCount: number): number {
-  const counts = columns.find(column => column.name === 'packet_count')!.values as Uint32Array
-  let sum = 0
-  for (let row = 0; row < rowCount; row++) sum += counts[row]!
-  return sum
+function sum(values: Uint8Array, count: number): number {
+  let total = 0
+  for (let index = 0; index < count; index++) total += values[index]!
+  return total
 }
 
 /** A capture full of packets for others is a wrong `--telescope` or a wrong file: nobody should have to guess. */

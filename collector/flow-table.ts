@@ -1,85 +1,67 @@
-import { randomFillSync } from 'node:crypto'
 import { FLOWS_PER_BATCH_MAX, FLOWS_PER_RECORD_BATCH } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
+import { PACKETS_PER_FLOW_MAX } from '../schemas/flow.ts'
 import { CLASS_BACKSCATTER, CLASS_SCAN, PROTOCOL } from '../schemas/protocol.ts'
-import { INTERVAL_SECONDS } from '../schemas/time.ts'
+import { INTERVAL_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { backscatterSlot, classify, peerPort, servicePort } from './classify.ts'
-import {
-  HEADER_CLASS_SHIFT,
-  HEADER_SLOT_SHIFT,
-  HEADER_TTL_SHIFT,
-  HEADER_VERSION_SHIFT,
-  ROW_BYTES_HIGH,
-  ROW_BYTES_LOW,
-  ROW_DST_INDEX_HIGH,
-  ROW_DST_INDEX_LOW,
-  ROW_HEADER,
-  ROW_INTERVAL,
-  ROW_KEY_WORDS,
-  ROW_NOTES,
-  ROW_PACKET_COUNT,
-  ROW_PORTS,
-  ROW_SIGNS,
-  ROW_SRC,
-  ROW_SYN_PROFILE_HIGH,
-  ROW_SYN_PROFILE_LOW,
-  ROW_TCP_FLAGS,
-  ROW_VICTIM,
-  ROW_WORDS,
-  SIGN_COUNT,
-  SIGN_FRAGMENT,
-  SIGN_SPOOF_SHIFT,
-} from './flow-row.ts'
+import { FlowBlock, SIGN_FRAGMENT_SHIFT, SIGN_SPOOF_SHIFT } from './flow-block.ts'
+import { KeyHash } from './key-hash.ts'
 import type { Packet } from './packet.ts'
+import { RowIndex } from './row-index.ts'
 import { spoofBits } from './spoof.ts'
 import { synProfileHigh, synProfileLow } from './syn-profile.ts'
 import { matchTools } from './tools.ts'
 
 /**
- * Flows in memory: an open-addressing hash table whose slots name rows, and rows of 32-bit words in blocks. Rows are
- * in order of first appearance. Rows are interleaved rather than one array a column, because a lookup compares all
- * key words of one row: two cache lines instead of sixteen.
+ * Flows in memory: rows in order of first appearance, in blocks of columns that become record batches as they are, and
+ * hash indexes that find the row of a key.
  *
- * Blocks hold as many rows as a record batch, so that growing copies nothing and a block becomes a record batch.
+ * Each index holds the keys of one interval, and the four latest are kept: packets come nearly in order of time, so an
+ * index of a few thousand keys stays in the processor's cache where one of a million would miss it at every packet. A
+ * packet that is late by more gets a row of its own kind, which changes no sum: several rows may have one key.
  */
+const INDEXES = 4
 
-/** A slot: bits 0-19 row, bits 20-31 part of the hash, which spares most comparisons with other rows. */
-const ROW_BITS = 20
-const ROW_MASK = 2 ** ROW_BITS - 1
-const EMPTY = -1
-const SLOTS_FIRST = 2 ** 12
-
-/** Rows whose packets differ in their signs: past this the table counts as full, so that memory stays bounded. */
-const EXTRAS_MAX = 2 ** 18
-const EXTRAS_FIRST = 2 ** 8
-const HAS_EXTRAS = 0x8000_0000 | 0
-
-/** Key words as 16-bit halves, each with two random multipliers. */
-const HASH_TERMS = ROW_KEY_WORDS * 2
+/** Low bits of the block and row: a block holds 2¹⁶ rows. */
+const BLOCK_SHIFT = 16
+const BLOCK_MASK = FLOWS_PER_RECORD_BATCH - 1
 
 export interface FlowTableOptions {
-  /** Keys at which the table is full; at most FLOWS_PER_BATCH_MAX. */
+  /** Rows at which the table is full; at most FLOWS_PER_BATCH_MAX. */
   readonly flowsMax?: number
+}
+
+/** The key of the packet at hand, in words for hashing and comparing; src and victim are read from the packet. */
+class FlowKey {
+  trafficClass = 0
+  dstHigh = 0
+  dstLow = 0
+  /** Bits 0-7 protocol, 8-15 TTL, 16-18 IP version, 20-21 class, 24-26 slot. */
+  header = 0
+  /** Service port, peer port in the upper half. */
+  ports = 0
+  tcpFlags = 0
+  signs = 0
+  synLow = 0
+  synHigh = 0
+  hasVictim = false
 }
 
 export class FlowTable {
   readonly flowsMax: number
   #rowCount = 0
-  #blocks: Int32Array[] = []
-  #slots = new Int32Array(SLOTS_FIRST).fill(EMPTY)
-  #extras = new Int32Array(EXTRAS_FIRST * SIGN_COUNT)
-  #extraCount = 0
-  /**
-   * Multilinear hashing of 16-bit halves with two independent sets of random multipliers (Lemire and Kaser 2014,
-   * "multilinear", K = 32): two different keys agree in all 32 bits with probability 2⁻³², whoever chose them. So no
-   * sender can aim packets at one chain. It decides nothing that is written: rows are in order of appearance.
-   */
-  #multipliers = randomFillSync(new Int32Array(HASH_TERMS * 2))
-  /** Key of the packet at hand. */
-  #key = new Int32Array(ROW_KEY_WORDS)
+  #blocks: FlowBlock[] = []
+  #indexes = Array.from({ length: INDEXES }, () => new RowIndex())
+  #index: RowIndex = this.#indexes[0]!
+  /** Unix seconds of the start of the interval that #index is for. */
+  #intervalStart = Number.NEGATIVE_INFINITY
+  #startLow = 0
+  #startHigh = 0
+  #hash = new KeyHash()
+  #key = new FlowKey()
 
   constructor({ flowsMax = FLOWS_PER_BATCH_MAX }: FlowTableOptions = {}) {
-    if (!(flowsMax >= 1 && flowsMax <= FLOWS_PER_BATCH_MAX && flowsMax < ROW_MASK)) {
+    if (!(flowsMax >= 1 && flowsMax <= FLOWS_PER_BATCH_MAX)) {
       throw new TelescopeError('INTERNAL', `flow table: ${flowsMax} flows is not in 1 to ${FLOWS_PER_BATCH_MAX}`)
     }
     this.flowsMax = flowsMax
@@ -91,185 +73,224 @@ export class FlowTable {
 
   /** True when the next `add` needs an emptied table. */
   get isFull(): boolean {
-    return this.#rowCount >= this.flowsMax || this.#extraCount >= EXTRAS_MAX
+    return this.#rowCount >= this.flowsMax
   }
 
-  /**
-   * Counts a packet without drop reason into its flow. The table must not be full. The time must be at or after 1970
-   * and the interval number must fit 32 bits.
-   * @param dstIndexHigh upper 32 bits of the destination index, unsigned
-   * @param dstIndexLow lower 32 bits, unsigned
-   */
-  add(packet: Packet, dstIndexHigh: number, dstIndexLow: number): void {
-    const interval = Math.floor(packet.seconds / INTERVAL_SECONDS)
-    const second = packet.seconds - interval * INTERVAL_SECONDS
-    const trafficClass = classify(packet)
-    this.#setKey(packet, interval, second, trafficClass, dstIndexHigh | 0, dstIndexLow | 0)
-    const signs = matchTools(packet) | (spoofBits(packet) << SIGN_SPOOF_SHIFT) | (packet.isFragment << SIGN_FRAGMENT)
-
-    const hash = this.#hash(this.#key, 0)
-    const slots = this.#slots
-    const slotMask = slots.length - 1
-    for (let at = hash & slotMask; ; at = (at + 1) & slotMask) {
-      const slot = slots[at]!
-      if (slot === EMPTY) {
-        slots[at] = this.#rowCount | (hash & ~ROW_MASK)
-        this.#insert(packet, second, trafficClass, signs)
-        return
-      }
-      if (((slot ^ hash) & ~ROW_MASK) === 0 && this.#isRow(slot & ROW_MASK)) {
-        this.#update(slot & ROW_MASK, packet, second, signs)
-        return
-      }
+  /** Blocks with rows, in order, and how many rows each has; valid until the next `add` or `clear`. */
+  *blocks(): Generator<{ readonly block: FlowBlock; readonly rowCount: number }> {
+    for (let first = 0; first < this.#rowCount; first += FLOWS_PER_RECORD_BATCH) {
+      const rowCount = Math.min(this.#rowCount - first, FLOWS_PER_RECORD_BATCH)
+      yield { block: this.#blocks[first >>> BLOCK_SHIFT]!, rowCount }
     }
-  }
-
-  /** Rows of a block as unsigned words, valid until `clear`; null past the last block. */
-  block(index: number): { words: Uint32Array; rowCount: number } | null {
-    const rowCount = Math.min(this.#rowCount - index * FLOWS_PER_RECORD_BATCH, FLOWS_PER_RECORD_BATCH)
-    if (rowCount <= 0) return null
-    return { words: new Uint32Array(this.#blocks[index]!.buffer), rowCount }
-  }
-
-  /** Counters of the rows whose packets differ in their signs, SIGN_COUNT a row, valid until `clear`. */
-  get extras(): Uint32Array {
-    return new Uint32Array(this.#extras.buffer)
   }
 
   /** Empties the table and keeps its memory for the next rows. */
   clear(): void {
-    // A table that was once large and now holds little must not pay for its size at every flush.
-    if (this.#slots.length > SLOTS_FIRST && this.#rowCount * 16 < this.#slots.length) {
-      this.#slots = new Int32Array(SLOTS_FIRST)
-    }
-    this.#slots.fill(EMPTY)
+    for (const { block, rowCount } of this.blocks()) block.clear(rowCount)
+    for (const index of this.#indexes) index.reset()
     this.#rowCount = 0
-    this.#extraCount = 0
+    this.#intervalStart = Number.NEGATIVE_INFINITY
   }
 
-  #setKey(
-    packet: Packet,
-    interval: number,
-    second: number,
-    trafficClass: number,
-    dstIndexHigh: number,
-    dstIndexLow: number,
-  ): void {
+  /**
+   * Counts a packet without drop reason into its flow. The table must not be full, and Unix microseconds of the time
+   * must be an exact number from 0 on.
+   * @param dstIndexHigh upper 32 bits of the destination index, unsigned
+   * @param dstIndexLow lower 32 bits, unsigned
+   */
+  add(packet: Packet, dstIndexHigh: number, dstIndexLow: number): void {
+    let second = packet.seconds - this.#intervalStart
+    if (!(second >= 0 && second < INTERVAL_SECONDS)) {
+      this.#openInterval(packet.seconds)
+      second = packet.seconds - this.#intervalStart
+    }
+    this.#setKey(packet, second, dstIndexHigh, dstIndexLow)
+    const hash = this.#hashKey(packet)
+    const index = this.#index
+    for (let row = index.find(hash); row >= 0; row = index.findNext()) {
+      const block = this.#blocks[row >>> BLOCK_SHIFT]!
+      const at = row & BLOCK_MASK
+      if (!this.#isRow(block, at, packet)) continue
+      if (this.#update(block, at, packet, second)) return
+      // The row has as many packets as it can hold: the key goes on in a new row, which takes its place in the index.
+      break
+    }
+    const row = this.#rowCount++
+    index.put(row, hash)
+    this.#insert(row, hash, packet, second)
+    if (index.isCrowded) this.#growIndex(index)
+  }
+
+  #openInterval(seconds: number): void {
+    const number = Math.floor(seconds / INTERVAL_SECONDS)
+    this.#intervalStart = number * INTERVAL_SECONDS
+    const microseconds = this.#intervalStart * MICROSECONDS
+    this.#startLow = microseconds % 2 ** 32
+    this.#startHigh = Math.floor(microseconds / 2 ** 32)
+    this.#index = this.#indexes[number % INDEXES]!
+    this.#index.open(number, this.#rowCount)
+  }
+
+  #setKey(packet: Packet, second: number, dstIndexHigh: number, dstIndexLow: number): void {
     const key = this.#key
-    key[ROW_INTERVAL] = interval
-    key[ROW_SRC] = packet.src0
-    key[ROW_SRC + 1] = packet.src1
-    key[ROW_SRC + 2] = packet.src2
-    key[ROW_SRC + 3] = packet.src3
-    key[ROW_DST_INDEX_HIGH] = dstIndexHigh
-    key[ROW_DST_INDEX_LOW] = dstIndexLow
-    key[ROW_HEADER] =
+    const trafficClass = classify(packet)
+    key.trafficClass = trafficClass
+    key.dstHigh = dstIndexHigh
+    key.dstLow = dstIndexLow
+    key.header =
       packet.protocol |
-      (packet.ttl << HEADER_TTL_SHIFT) |
-      (packet.ipVersion << HEADER_VERSION_SHIFT) |
-      (trafficClass << HEADER_CLASS_SHIFT) |
-      (backscatterSlot(second, trafficClass) << HEADER_SLOT_SHIFT)
-    key[ROW_PORTS] = servicePort(packet, trafficClass) | (peerPort(packet, trafficClass) << 16)
-    key[ROW_TCP_FLAGS] = packet.tcpFlags < 0 ? 0 : packet.tcpFlags
-    if (trafficClass === CLASS_SCAN && packet.protocol === PROTOCOL.tcp) {
-      key[ROW_SYN_PROFILE_LOW] = synProfileLow(packet)
-      key[ROW_SYN_PROFILE_HIGH] = synProfileHigh(packet)
-    } else {
-      key[ROW_SYN_PROFILE_LOW] = 0
-      key[ROW_SYN_PROFILE_HIGH] = 0
-    }
-    const hasVictim = trafficClass === CLASS_BACKSCATTER && packet.quotedVersion !== 0
-    key[ROW_VICTIM] = hasVictim ? packet.quotedDst0 : 0
-    key[ROW_VICTIM + 1] = hasVictim ? packet.quotedDst1 : 0
-    key[ROW_VICTIM + 2] = hasVictim ? packet.quotedDst2 : 0
-    key[ROW_VICTIM + 3] = hasVictim ? packet.quotedDst3 : 0
+      (packet.ttl << 8) |
+      (packet.ipVersion << 16) |
+      (trafficClass << 20) |
+      (backscatterSlot(second, trafficClass) << 24)
+    key.ports = servicePort(packet, trafficClass) | (peerPort(packet, trafficClass) << 16)
+    key.tcpFlags = packet.tcpFlags < 0 ? 0 : packet.tcpFlags
+    key.signs =
+      matchTools(packet) | (spoofBits(packet) << SIGN_SPOOF_SHIFT) | (packet.isFragment << SIGN_FRAGMENT_SHIFT)
+    const isScanSyn = trafficClass === CLASS_SCAN && packet.protocol === PROTOCOL.tcp
+    key.synLow = isScanSyn ? synProfileLow(packet) : 0
+    key.synHigh = isScanSyn ? synProfileHigh(packet) : 0
+    key.hasVictim = trafficClass === CLASS_BACKSCATTER && packet.quotedVersion !== 0
   }
 
-  #hash(words: Int32Array, offset: number): number {
-    const multipliers = this.#multipliers
-    let first = 0
-    let second = 0
-    for (let index = 0, term = 0; index < ROW_KEY_WORDS; index++, term += 4) {
-      const word = words[offset + index]!
-      if (word === 0) continue
-      const low = word & 0xffff
-      const high = word >>> 16
-      first = (first + Math.imul(low, multipliers[term]!) + Math.imul(high, multipliers[term + 1]!)) | 0
-      second = (second + Math.imul(low, multipliers[term + 2]!) + Math.imul(high, multipliers[term + 3]!)) | 0
-    }
-    // Only the upper halves of the sums are as good as random.
-    return (first & 0xffff_0000) | (second >>> 16)
-  }
-
-  #isRow(row: number): boolean {
-    const words = this.#blocks[Math.trunc(row / FLOWS_PER_RECORD_BATCH)]!
+  #hashKey(packet: Packet): number {
+    const hash = this.#hash
     const key = this.#key
-    const offset = (row % FLOWS_PER_RECORD_BATCH) * ROW_WORDS
-    for (let index = 0; index < ROW_KEY_WORDS; index++) if (words[offset + index] !== key[index]) return false
+    hash.start()
+    hash.add(0, packet.src3)
+    hash.add(1, key.dstLow)
+    hash.add(2, key.header)
+    hash.add(3, key.ports)
+    hash.add(4, key.tcpFlags)
+    hash.add(5, key.signs)
+    hash.add(6, key.synLow)
+    hash.add(7, key.synHigh)
+    if (packet.ipVersion === 6) {
+      hash.add(8, packet.src0)
+      hash.add(9, packet.src1)
+      hash.add(10, packet.src2)
+      hash.add(11, key.dstHigh)
+    }
+    if (key.hasVictim) {
+      hash.add(12, packet.quotedDst0)
+      hash.add(13, packet.quotedDst1)
+      hash.add(14, packet.quotedDst2)
+      hash.add(15, packet.quotedDst3)
+    }
+    return hash.value()
+  }
+
+  #isRow(block: FlowBlock, at: number, packet: Packet): boolean {
+    const key = this.#key
+    const low = at * 2
+    const high = low + 1
+    return (
+      block.srcLow[low] === packet.src3 &&
+      block.dstIndex[low] === key.dstLow &&
+      block.servicePort[at] === (key.ports & 0xffff) &&
+      block.protocol[at] === packet.protocol &&
+      block.ttl[at] === packet.ttl &&
+      block.ipVersion[at] === packet.ipVersion &&
+      block.trafficClass[at] === key.trafficClass &&
+      block.tcpFlags[at] === key.tcpFlags &&
+      block.signs[at] === key.signs &&
+      block.synProfile[low] === key.synLow &&
+      block.synProfile[high] === key.synHigh &&
+      block.peerPort[at] === key.ports >>> 16 &&
+      block.slot[at] === key.header >>> 24 &&
+      block.srcLow[high] === packet.src2 &&
+      block.srcHigh[low] === packet.src1 &&
+      block.srcHigh[high] === packet.src0 &&
+      block.dstIndex[high] === key.dstHigh &&
+      block.victimLow[low] === (key.hasVictim ? packet.quotedDst3 : 0) &&
+      block.victimLow[high] === (key.hasVictim ? packet.quotedDst2 : 0) &&
+      block.victimHigh[low] === (key.hasVictim ? packet.quotedDst1 : 0) &&
+      block.victimHigh[high] === (key.hasVictim ? packet.quotedDst0 : 0)
+    )
+  }
+
+  #insert(row: number, hash: number, packet: Packet, second: number): void {
+    const block = this.#blockOf(row)
+    const key = this.#key
+    const at = row & BLOCK_MASK
+    const low = at * 2
+    const high = low + 1
+    block.hashes[at] = hash
+    block.signs[at] = key.signs
+    block.intervalStart[low] = this.#startLow
+    block.intervalStart[high] = this.#startHigh
+    block.ipVersion[at] = packet.ipVersion
+    block.srcLow[low] = packet.src3
+    block.srcLow[high] = packet.src2
+    block.dstIndex[low] = key.dstLow
+    block.protocol[at] = packet.protocol
+    block.servicePort[at] = key.ports
+    block.trafficClass[at] = key.trafficClass
+    block.tcpFlags[at] = key.tcpFlags
+    block.ttl[at] = packet.ttl
+    block.synProfile[low] = key.synLow
+    block.synProfile[high] = key.synHigh
+    block.packetCount[at] = 1
+    block.byteCount[at] = packet.ipLength
+    block.firstSecond[at] = second
+    for (let signs = key.signs; signs !== 0; signs &= signs - 1)
+      block.signCounts[31 - Math.clz32(signs & -signs)]![at] = 1
+    // What is zero in nearly every row is zero already.
+    if (key.trafficClass === CLASS_SCAN) {
+      if (packet.srcPort > 0) block.srcPortSample[at] = packet.srcPort
+    } else if (key.trafficClass === CLASS_BACKSCATTER) {
+      block.peerPort[at] = key.ports >>> 16
+      block.slot[at] = key.header >>> 24
+      if (key.hasVictim) {
+        block.victimLow[low] = packet.quotedDst3
+        block.victimLow[high] = packet.quotedDst2
+        block.victimHigh[low] = packet.quotedDst1
+        block.victimHigh[high] = packet.quotedDst0
+      }
+    }
+    if (packet.ipVersion === 6) {
+      block.srcHigh[low] = packet.src1
+      block.srcHigh[high] = packet.src0
+      block.dstIndex[high] = key.dstHigh
+    }
+  }
+
+  /** @returns false when the row cannot take the packet: its counters are full */
+  #update(block: FlowBlock, at: number, packet: Packet, second: number): boolean {
+    const bytes = block.byteCount[at]! + packet.ipLength
+    if (block.packetCount[at] === PACKETS_PER_FLOW_MAX || bytes >= 2 ** 32) return false
+    block.packetCount[at]!++
+    block.byteCount[at] = bytes
+    const first = block.firstSecond[at]!
+    const last = first + block.durationSeconds[at]!
+    if (second < first) {
+      block.firstSecond[at] = second
+      block.durationSeconds[at] = last - second
+    } else if (second > last) block.durationSeconds[at] = second - first
+    for (let signs = this.#key.signs; signs !== 0; signs &= signs - 1) {
+      block.signCounts[31 - Math.clz32(signs & -signs)]![at]!++
+    }
     return true
   }
 
-  #insert(packet: Packet, second: number, trafficClass: number, signs: number): void {
-    const row = this.#rowCount++
-    const blockIndex = Math.trunc(row / FLOWS_PER_RECORD_BATCH)
-    if (blockIndex === this.#blocks.length) this.#blocks.push(new Int32Array(FLOWS_PER_RECORD_BATCH * ROW_WORDS))
-    const words = this.#blocks[blockIndex]!
-    const offset = (row % FLOWS_PER_RECORD_BATCH) * ROW_WORDS
-    const key = this.#key
-    for (let index = 0; index < ROW_KEY_WORDS; index++) words[offset + index] = key[index]!
-    const portSample = trafficClass === CLASS_SCAN && packet.srcPort > 0 ? packet.srcPort : 0
-    words[offset + ROW_PACKET_COUNT] = 1
-    words[offset + ROW_BYTES_LOW] = packet.ipLength
-    words[offset + ROW_BYTES_HIGH] = 0
-    words[offset + ROW_NOTES] = second | (second << 8) | (portSample << 16)
-    words[offset + ROW_SIGNS] = signs
-    if (this.#rowCount * 2 > this.#slots.length) this.#growSlots()
+  #blockOf(row: number): FlowBlock {
+    const block = this.#blocks[row >>> BLOCK_SHIFT]
+    if (block) return block
+    const added = new FlowBlock()
+    this.#blocks.push(added)
+    return added
   }
 
-  #update(row: number, packet: Packet, second: number, signs: number): void {
-    const words = this.#blocks[Math.trunc(row / FLOWS_PER_RECORD_BATCH)]!
-    const offset = (row % FLOWS_PER_RECORD_BATCH) * ROW_WORDS
-    words[offset + ROW_PACKET_COUNT]!++
-    const bytes = (words[offset + ROW_BYTES_LOW]! >>> 0) + packet.ipLength
-    words[offset + ROW_BYTES_LOW] = bytes
-    if (bytes >= 2 ** 32) words[offset + ROW_BYTES_HIGH]!++
-    const notes = words[offset + ROW_NOTES]!
-    const first = Math.min(notes & 0xff, second)
-    const last = Math.max((notes >>> 8) & 0xff, second)
-    words[offset + ROW_NOTES] = (notes & ~0xffff) | first | (last << 8)
-    if (words[offset + ROW_SIGNS] !== signs) this.#countSigns(words, offset, signs)
-  }
-
-  /** Counts the signs of a packet in a flow whose packets do not all agree; packet_count includes it already. */
-  #countSigns(words: Int32Array, offset: number, signs: number): void {
-    const before = words[offset + ROW_SIGNS]!
-    let extra = before & ~HAS_EXTRAS
-    if ((before & HAS_EXTRAS) === 0) {
-      extra = this.#extraCount++
-      if (this.#extraCount * SIGN_COUNT > this.#extras.length) {
-        const grown = new Int32Array(this.#extras.length * 2)
-        grown.set(this.#extras)
-        this.#extras = grown
-      }
-      words[offset + ROW_SIGNS] = extra | HAS_EXTRAS
-      const earlier = words[offset + ROW_PACKET_COUNT]! - 1
-      for (let sign = 0; sign < SIGN_COUNT; sign++) {
-        this.#extras[extra * SIGN_COUNT + sign] = ((before >>> sign) & 1) * earlier
-      }
+  #growIndex(index: RowIndex): void {
+    index.grow()
+    for (let row = index.firstRow; row < this.#rowCount; row++) {
+      const block = this.#blocks[row >>> BLOCK_SHIFT]!
+      const at = row & BLOCK_MASK
+      // Rows of other intervals lie between. A full row must not be found before the one that goes on for it.
+      if (block.intervalStart[at * 2] !== this.#startLow || block.intervalStart[at * 2 + 1] !== this.#startHigh)
+        continue
+      if (block.packetCount[at] === PACKETS_PER_FLOW_MAX) continue
+      index.putAtEnd(row, block.hashes[at]!)
     }
-    for (let sign = 0; sign < SIGN_COUNT; sign++) this.#extras[extra * SIGN_COUNT + sign]! += (signs >>> sign) & 1
-  }
-
-  #growSlots(): void {
-    const slots = new Int32Array(this.#slots.length * 2).fill(EMPTY)
-    const slotMask = slots.length - 1
-    for (let row = 0; row < this.#rowCount; row++) {
-      const words = this.#blocks[Math.trunc(row / FLOWS_PER_RECORD_BATCH)]!
-      const hash = this.#hash(words, (row % FLOWS_PER_RECORD_BATCH) * ROW_WORDS)
-      let at = hash & slotMask
-      while (slots[at] !== EMPTY) at = (at + 1) & slotMask
-      slots[at] = row | (hash & ~ROW_MASK)
-    }
-    this.#slots = slots
   }
 }

@@ -7,12 +7,18 @@ export const SCHEMA_VERSION = 1
 
 export type ToolColumns = Record<`${string}_count`, Column>
 
-/** One counting column a tool, for flows and for what is summed from them. */
-export function toolColumns(): ToolColumns {
+/**
+ * Packets in one flow at most; a key with more has several flows. Small counters are a third of a batch's bytes, and
+ * nearly every flow that reaches a telescope has one packet.
+ */
+export const PACKETS_PER_FLOW_MAX = 255
+
+/** One counting column a tool, for flows (uint8) and for what is summed from them. */
+export function toolColumns(type: 'uint8' | 'uint32' = 'uint32'): ToolColumns {
   const columns: ToolColumns = {}
   for (const tool of TOOLS) {
     columns[toolColumn(tool.name as ToolName)] = {
-      type: 'uint32',
+      type,
       role: 'measure',
       sharing: 'members',
       doc: `Packets that fit ${tool.name}: ${tool.rule} (${tool.source}).`,
@@ -26,7 +32,7 @@ function spoofColumns(): Record<string, Column> {
     SPOOF_BITS.map(({ name, doc }): [string, Column] => [
       `spoof_${name}_count`,
       {
-        type: 'uint32',
+        type: 'uint8',
         role: 'measure',
         sharing: 'members',
         doc: `Packets with this sign of a forged source: ${doc}.`,
@@ -35,7 +41,10 @@ function spoofColumns(): Record<string, Column> {
   )
 }
 
-/** A flow: packets of one interval that share all key columns. Rows of one key may lie in several batches: sum them. */
+/**
+ * A flow: packets of one interval that share all key columns. Several rows may have one key, in one batch or in
+ * several: sum them.
+ */
 export const FLOW = {
   interval_start: {
     type: 'timestamp_us',
@@ -101,8 +110,8 @@ export const FLOW = {
     sharing: 'members',
     doc: 'Backscatter: 10-second slot of the interval, 0 to 5; 0 otherwise.',
   },
-  packet_count: { type: 'uint32', role: 'measure', sharing: 'members', doc: 'Packets.' },
-  byte_count: { type: 'uint64', role: 'measure', sharing: 'members', doc: 'Sum of the IP total lengths, in bytes.' },
+  packet_count: { type: 'uint8', role: 'measure', sharing: 'members', doc: 'Packets, 1 to 255.' },
+  byte_count: { type: 'uint32', role: 'measure', sharing: 'members', doc: 'Sum of the IP total lengths, in bytes.' },
   first_second: {
     type: 'uint8',
     role: 'measure',
@@ -115,9 +124,9 @@ export const FLOW = {
     sharing: 'members',
     doc: 'Whole seconds from the second of the earliest packet to that of the latest, 0 to 59.',
   },
-  ...toolColumns(),
+  ...toolColumns('uint8'),
   ...spoofColumns(),
-  fragment_count: { type: 'uint32', role: 'measure', sharing: 'members', doc: 'Packets that are IP fragments.' },
+  fragment_count: { type: 'uint8', role: 'measure', sharing: 'members', doc: 'Packets that are IP fragments.' },
   src_port_sample: {
     type: 'uint16',
     role: 'note',
