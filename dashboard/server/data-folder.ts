@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { UploadKind } from '../../schemas/catalog.ts'
@@ -18,6 +18,8 @@ export interface DataFolder {
   /** The coordinator's door: whoever may open it administers the hub. */
   readonly socket: string
 }
+
+const SIMULATED_MARK = 'simulated'
 
 /** Linux and macOS refuse a longer socket path (sun_path of 108 and 104 bytes with its end mark). */
 const SOCKET_PATH_BYTES_MAX = 103
@@ -64,6 +66,16 @@ export function dataFolder(path: string): DataFolder {
     quarantine: join(root, 'inbox', 'quarantine'),
     socket,
   }
+}
+
+/** Whether the folder holds a simulated region: whatever is made from it has to say so. */
+export function isSimulated(folder: DataFolder): boolean {
+  return existsSync(join(folder.root, SIMULATED_MARK))
+}
+
+/** Marks a folder for good as one of a simulated region. */
+export function markSimulated(folder: DataFolder): void {
+  writeFileSync(join(folder.root, SIMULATED_MARK), '')
 }
 
 /** Where received bytes wait to be counted. Sensor and digest are checked names, so neither can leave the folder. */

@@ -5,7 +5,7 @@ import type { Storage } from '../../analytics/storage.ts'
 import type { Status } from '../../schemas/api.ts'
 import { buildServer } from './build-server.ts'
 import { Counter } from './counter.ts'
-import { type DataFolder, openDataFolder } from './data-folder.ts'
+import { type DataFolder, markSimulated, openDataFolder } from './data-folder.ts'
 import { diskSpace } from './disk-reserve.ts'
 import { Inbox } from './inbox.ts'
 import { Listeners } from './listeners.ts'
@@ -49,6 +49,7 @@ export interface Hub {
  */
 export async function startHub(options: HubOptions): Promise<Hub> {
   const folder = openDataFolder(options.data)
+  if (options.demo) markSimulated(folder)
   const storage = await openStorage({ data: folder.root, geography: openGeography(options.geography ?? undefined) })
   try {
     return await startOn(storage, folder, options)

@@ -2,12 +2,27 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { ParseAnswer, ParseJob } from '../../schemas/parse-job.ts'
 
+/** What one job of the parsing child may use. */
+export interface ParseLimits {
+  /** Resident memory. Not known where there is no /proc: then only the heap is bounded. */
+  readonly residentBytes: number
+  readonly heapMebibytes: number
+  /** Time of a job, and more of it for larger inputs. */
+  readonly seconds: number
+  readonly bytesPerSecond: number
+}
+
 /**
- * Bounds of the parsing child. Resident memory: a flow table at its limit, its batch and the reader's buffers need
- * about 250 MiB; the rest is room for the collector of garbage. The heap limit stops what only allocates objects.
+ * Memory: a flow table at its limit, its batch and the reader's buffers need about 250 MiB; the rest is room for
+ * garbage. Time: far above what an honest upload takes, even on a slow machine with compressed content.
  */
-const RESIDENT_BYTES_MAX = 768 * 2 ** 20
-const HEAP_MEBIBYTES_MAX = 512
+export const PARSE_LIMITS: ParseLimits = {
+  residentBytes: 768 * 2 ** 20,
+  heapMebibytes: 512,
+  seconds: 60,
+  bytesPerSecond: 2 ** 20,
+}
+
 /** How often memory is looked at: a runaway child can allocate a few hundred MiB in between. */
 const WATCH_MILLISECONDS = 100
 
@@ -20,12 +35,14 @@ export type ParseOutcome = { readonly answer: ParseAnswer } | { readonly died: s
  */
 export class ParseChildProcess {
   readonly #module: string
+  readonly #limits: ParseLimits
   #child: ChildProcess | null = null
   #settle: ((outcome: ParseOutcome) => void) | null = null
   #killReason: string | null = null
 
-  constructor(module: string) {
+  constructor(module: string, limits: ParseLimits) {
     this.#module = module
+    this.#limits = limits
   }
 
   /** Process id while a child runs. */
@@ -33,14 +50,18 @@ export class ParseChildProcess {
     return this.#child?.pid
   }
 
-  /** Runs one job; the caller waits for it before giving the next. */
-  async run(job: ParseJob, secondsMax: number): Promise<ParseOutcome> {
+  /**
+   * Runs one job; the caller waits for it before giving the next.
+   * @param byteCount size of the input
+   */
+  async run(job: ParseJob, byteCount: number): Promise<ParseOutcome> {
+    const secondsMax = Math.ceil(this.#limits.seconds + byteCount / this.#limits.bytesPerSecond)
     this.#child ??= this.#start()
     const child = this.#child
     const timer = setTimeout(() => this.#kill(`took longer than ${secondsMax} s`), secondsMax * 1000)
     const watch = setInterval(() => {
       const bytes = residentBytes(child.pid)
-      if (bytes > RESIDENT_BYTES_MAX) this.#kill(`used ${Math.round(bytes / 2 ** 20)} MiB of memory`)
+      if (bytes > this.#limits.residentBytes) this.#kill(`used ${Math.round(bytes / 2 ** 20)} MiB of memory`)
     }, WATCH_MILLISECONDS)
     try {
       return await new Promise<ParseOutcome>(resolve => {
@@ -63,7 +84,7 @@ export class ParseChildProcess {
 
   #start(): ChildProcess {
     const child = fork(this.#module, [], {
-      execArgv: [`--max-old-space-size=${HEAP_MEBIBYTES_MAX}`],
+      execArgv: [`--max-old-space-size=${this.#limits.heapMebibytes}`],
       // Nothing of the hub's environment: a token or key that an operator put there is no business of the child.
       env: { TZ: 'UTC' },
       // What a crashing child prints may quote the upload, so it goes nowhere.

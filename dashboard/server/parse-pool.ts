@@ -3,13 +3,10 @@ import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { isBatchFileName } from '../../schemas/batch.ts'
 import type { ParseAnswer, ParseJob } from '../../schemas/parse-job.ts'
-import { ParseChildProcess } from './parse-child-process.ts'
+import { PARSE_LIMITS, ParseChildProcess, type ParseLimits } from './parse-child-process.ts'
 
 /** A job whose child died is tried this often; then the upload is at fault, not the moment. */
 const TRIES_MAX = 2
-/** Time for a job: far above what any honest upload takes, even on a slow machine that compressed content fills. */
-const JOB_SECONDS = 60
-const BYTES_PER_SECOND_MIN = 2 ** 20
 /** More children than this gain nothing: the catalog's commits are the bottleneck then. */
 const CHILDREN_MAX = 4
 
@@ -31,10 +28,10 @@ export class ParsePool {
   #closed = false
 
   /** @param module the built `collector/parse-child.js` */
-  constructor(module: string, parsedFolder: string) {
+  constructor(module: string, parsedFolder: string, limits: ParseLimits = PARSE_LIMITS) {
     this.#parsedFolder = parsedFolder
     const count = Math.min(Math.max(availableParallelism() - 1, 1), CHILDREN_MAX)
-    this.#children = Array.from({ length: count }, () => new ParseChildProcess(module))
+    this.#children = Array.from({ length: count }, () => new ParseChildProcess(module, limits))
     this.#idle = [...this.#children]
   }
 
@@ -48,7 +45,6 @@ export class ParsePool {
    * @param byteCount size of the input, for the time limit
    */
   async parse(request: JobRequest, byteCount: number): Promise<ParseResult> {
-    const secondsMax = JOB_SECONDS + Math.ceil(byteCount / BYTES_PER_SECOND_MIN)
     const child = this.#idle.pop() ?? (await new Promise<ParseChildProcess>(resolve => this.#waiting.push(resolve)))
     try {
       let reason = ''
@@ -57,7 +53,7 @@ export class ParsePool {
         const id = this.#nextId++
         const out = join(this.#parsedFolder, String(id))
         await mkdir(out, { mode: 0o700 })
-        const outcome = await child.run({ ...request, id, out } as ParseJob, secondsMax)
+        const outcome = await child.run({ ...request, id, out } as ParseJob, byteCount)
         if ('answer' in outcome && isAnswerTo(outcome.answer, id, out)) {
           return { kind: 'answered', answer: outcome.answer, out }
         }

@@ -30,28 +30,31 @@ export function parsedUpload(
     packets_read: packetsRead,
     packets_kept: capture?.packets_kept ?? sum(metadata.map(batch => batch.packets_kept)),
     drops: capture?.drops ?? drops,
-    first_packet: extreme(
-      Math.min,
-      metadata.map(batch => batch.first_packet),
-    ),
-    last_packet: extreme(
-      Math.max,
-      metadata.map(batch => batch.last_packet),
-    ),
+    first_packet: capture
+      ? microseconds(capture.first_packet)
+      : extreme(
+          Math.min,
+          metadata.map(batch => batch.first_packet),
+        ),
+    last_packet: capture
+      ? microseconds(capture.last_packet)
+      : extreme(
+          Math.max,
+          metadata.map(batch => batch.last_packet),
+        ),
     error: capture === null ? null : captureError(capture, receipt.sha256, input),
   }
 }
 
-function captureError(capture: CaptureSummary, sha256: string, input: string): ParsedUpload['error'] {
-  if (capture.error !== null) {
-    const { code, message } = capture.error
-    return { code, message: message.replaceAll(input, sha256) }
-  }
-  if (capture.packets_kept > 0 || !capture.drops.not_for_telescope) return null
-  return {
-    code: 'CAPTURE_OFF_TELESCOPE',
-    message: `none of the ${capture.packets_read} packets is one for an address of this sensor; is it the capture of another one, or is the registered telescope wrong?`,
-  }
+function captureError({ error }: CaptureSummary, sha256: string, input: string): ParsedUpload['error'] {
+  return error === null ? null : { code: error.code, message: error.message.replaceAll(input, sha256) }
+}
+
+/** Unix microseconds of `2026-11-22T10:00:00.123456Z`; Date reads no more than milliseconds. */
+function microseconds(text: string | null): number | null {
+  if (text === null) return null
+  const [, start, fraction = ''] = /^(.*?)(?:\.(\d+))?Z$/.exec(text) ?? []
+  return Date.parse(`${start}Z`) * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0'))
 }
 
 function sum(values: readonly number[]): number {
