@@ -28,13 +28,23 @@ export async function readCapture(
   onPacket: OnPacket,
   options: ReadOptions = {},
 ): Promise<CaptureResult> {
-  const reading = new CaptureReading(openByteSource(path), packet, onPacket, options)
+  return { path, ...(await readCaptureSource(openByteSource(path), packet, onPacket, options)) }
+}
+
+/** The same for bytes from elsewhere; closes the source. */
+export async function readCaptureSource(
+  source: ByteSource,
+  packet: Packet,
+  onPacket: OnPacket,
+  options: ReadOptions = {},
+): Promise<Omit<CaptureResult, 'path'>> {
+  const reading = new CaptureReading(source, packet, onPacket, options)
   try {
     await reading.run()
   } finally {
     await reading.source.close()
   }
-  return { path, ...reading.result() }
+  return reading.result()
 }
 
 class CaptureReading {
