@@ -1,12 +1,14 @@
 import { mkdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
-import { TelescopeError } from '../schemas/errors.ts'
 import { countGroup } from './count-group.ts'
 import { Database } from './database.ts'
 import { dropDay, replaceDay } from './days.ts'
 import type { Geography } from './geography.ts'
 import { Lake } from './lake.ts'
 import { migrate } from './migrations.ts'
+import { answerQuery } from './queries/answer-query.ts'
+import { readOverview } from './queries/overview.ts'
+import type { QueryContext } from './queries/request.ts'
 import {
   findContent,
   listReceipts,
@@ -16,7 +18,8 @@ import {
   readReceipt,
 } from './receipts.ts'
 import { addSensor, findSensor, listSensors } from './sensors.ts'
-import type { Storage } from './storage.ts'
+import { redoSourceEconomies } from './source-economy.ts'
+import type { Scope, Storage } from './storage.ts'
 import { addToken, findToken, listTokens, revokeToken } from './tokens.ts'
 
 export interface StorageOptions {
@@ -58,8 +61,15 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const receipts = new ReceiptWriter(database, nowMicros)
   const engine = { database, lake, geography: options.geography, nowMicros }
   let counting: Promise<void> = Promise.resolve()
-  const notYet = (): never => {
-    throw new TelescopeError('NOT_READY', 'storage: this part is being written')
+  let economies: Promise<number> | null = null
+  // Once, before anything rests on economies, and not at opening: a command that only adds a sensor leaves them alone.
+  const economiesReady = () => {
+    economies ??= redoSourceEconomies(database, options.geography)
+    return economies
+  }
+  const ask = async <T>(scope: Scope, work: (context: QueryContext) => Promise<T>): Promise<T> => {
+    await economiesReady()
+    return lake.read(() => database.read(session => work({ session, lake, now: Math.floor(clock() / 1000), scope })))
   }
   return {
     addSensor: sensor => addSensor(database, sensor, nowMicros()),
@@ -76,12 +86,12 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     quarantine: (sensor, sha256, error) => quarantineReceipt(database, sensor, sha256, error),
     findContent: (sensor, contentSha256) => database.read(session => findContent(session, sensor, contentSha256)),
     countGroup(uploads) {
-      const turn = counting.then(() => countGroup(engine, uploads))
+      const turn = counting.then(economiesReady).then(() => countGroup(engine, uploads))
       counting = turn.catch(() => {})
       return turn
     },
-    query: notYet,
-    overview: notYet,
+    query: (name, parameters, scope) => ask(scope, context => answerQuery(name, context, parameters)),
+    overview: scope => ask(scope, context => readOverview(context, options.geography.name)),
     replaceDay: day => replaceDay(database, lake, day),
     dropDay: day => dropDay(database, lake, day),
     async close() {

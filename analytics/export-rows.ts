@@ -1,12 +1,17 @@
 import { QUERIES, type QueryName, type QueryRow } from '../schemas/api.ts'
 import type { Column, Table } from '../schemas/column.ts'
 
-/**
- * Rows of an answer as CSV (RFC 4180: CRLF, quotes doubled), columns and header from the table of the question. A text
- * that a spreadsheet would take for a formula gets an apostrophe before it.
- */
+/** Rows of an answer as CSV. */
 export function exportRows<N extends QueryName>(name: N, rows: readonly QueryRow<N>[]): string {
-  const columns = Object.entries(QUERIES[name].row as Table).filter(([, column]) => column.sharing !== 'withheld')
+  return tableCsv(QUERIES[name].row, rows)
+}
+
+/**
+ * Rows as CSV (RFC 4180: CRLF, quotes doubled), columns and header from their table. A text that a spreadsheet would
+ * take for a formula gets an apostrophe before it.
+ */
+export function tableCsv(table: Table, rows: readonly object[]): string {
+  const columns = Object.entries(table).filter(([, column]) => column.sharing !== 'withheld')
   const lines = rows.map(row =>
     columns.map(([key, column]) => cell((row as Record<string, unknown>)[key], column)).join(','),
   )

@@ -34,6 +34,11 @@ export async function redoSourceEconomies(database: Database, geography: Geograp
   try {
     await session.run(sql`CREATE OR REPLACE TEMP TABLE group_source_economy (${columnDefinitions(SOURCE_ECONOMY)})`)
     const stale = sql`geography <> ${bind('text', geography.name)}`
+    const found = await session.plain(
+      SOURCE,
+      sql`SELECT src_addr_high, src_addr_low FROM source_economy WHERE ${stale} LIMIT 1`,
+    )
+    if (found.length === 0) return 0
     await fill(session, geography, sql`SELECT src_addr_high, src_addr_low FROM source_economy WHERE ${stale}`)
     return await database.transaction(async () => {
       const removed = await session.run(sql`DELETE FROM source_economy WHERE ${stale}`)

@@ -1,8 +1,12 @@
+import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { DataType } from 'apache-arrow'
 import type { ParsedUpload } from '../../analytics/storage.ts'
-import { BatchWriter } from '../../collector/batch-writer.ts'
-import { createFlowColumns, type FlowColumn } from '../../collector/flow-columns.ts'
+import { arrow } from '../../collector/arrow.ts'
+import { arrowSchema } from '../../collector/arrow-schema.ts'
 import { parseAddress, splitAddress } from '../../schemas/address.ts'
-import { type BatchMetadata, FLOWS_PER_RECORD_BATCH } from '../../schemas/batch.ts'
+import { BATCH_METADATA_KEY, type BatchMetadata, batchFileName } from '../../schemas/batch.ts'
 import type { ListenedSpan } from '../../schemas/coverage.ts'
 import { FLOW, SCHEMA_VERSION } from '../../schemas/flow.ts'
 import { TRAFFIC_CLASSES, type TrafficClass } from '../../schemas/protocol.ts'
@@ -87,23 +91,36 @@ export function writeTestBatch(out: string, { sensor, flows, spans }: TestBatch)
     first_packet: first,
     last_packet: last,
   }
-  const writer = new BatchWriter(out, metadata)
-  const columns = createFlowColumns()
-  for (let from = 0; from < flows.length; from += FLOWS_PER_RECORD_BATCH) {
-    const part = flows.slice(from, from + FLOWS_PER_RECORD_BATCH)
-    for (const column of columns) fillColumn(column, part)
-    writer.writeRows(columns, part.length)
+  const schema = arrowSchema(FLOW, new Map([[BATCH_METADATA_KEY, JSON.stringify(metadata)]]))
+  const writer = new arrow.RecordBatchStreamWriter()
+  for (let from = 0; from < flows.length; from += ROWS_PER_RECORD_BATCH) {
+    const part = flows.slice(from, from + ROWS_PER_RECORD_BATCH)
+    const children = schema.fields.map(({ name, type }) =>
+      arrow.makeData({ type, length: part.length, nullCount: 0, data: columnValues(type, name, part) }),
+    )
+    const data = arrow.makeData({ type: new arrow.Struct(schema.fields), length: part.length, nullCount: 0, children })
+    writer.write(new arrow.RecordBatch(schema, data))
   }
-  return writer.finish()
+  if (flows.length === 0) writer.reset(undefined, schema)
+  writer.finish()
+  const bytes = writer.toUint8Array(true)
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const path = join(out, batchFileName(sha256))
+  writeFileSync(path, bytes)
+  return { path, sha256, metadata }
 }
 
-function fillColumn({ name, values }: FlowColumn, flows: readonly TestFlow[]): void {
+/** Small, so that ordinary tests cross record batches. */
+const ROWS_PER_RECORD_BATCH = 3000
+
+function columnValues(type: DataType, name: string, flows: readonly TestFlow[]) {
+  const values = new type.ArrayType(flows.length)
   const wide = values instanceof BigUint64Array || values instanceof BigInt64Array
   flows.forEach((flow, row) => {
     const value = cellValue(flow, name)
-    if (wide) values[row] = value
-    else values[row] = Number(value)
+    values[row] = wide ? value : Number(value)
   })
+  return values
 }
 
 /** The upload whose only batch this is; its identity is the hash of the batch. */

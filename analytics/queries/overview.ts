@@ -1,0 +1,30 @@
+import { RECEIPT, RECEIPT_STATES, type ReceiptState } from '../../schemas/catalog.ts'
+import type { Table } from '../../schemas/column.ts'
+import { sql } from '../sql.ts'
+import type { Overview } from '../storage.ts'
+import { type QueryContext, readDataRange, selectSensors, sensorList } from './request.ts'
+
+const STATE = {
+  state: RECEIPT.state,
+  upload_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Uploads.' },
+} as const satisfies Table
+
+/** See Storage.overview; `received` counts all uploads, whatever became of them. */
+export async function readOverview(context: QueryContext, geography: string): Promise<Overview> {
+  const { first, last } = await readDataRange(context)
+  const rows = await context.session.plain(
+    STATE,
+    sql`SELECT state, count(*) AS upload_count FROM receipt
+      WHERE sensor IN (SELECT unnest(${sensorList(await selectSensors(context))})) GROUP BY state`,
+  )
+  const count = (state: ReceiptState) =>
+    rows.find(row => row.state === RECEIPT_STATES.indexOf(state))?.upload_count ?? 0
+  return {
+    since: first,
+    until: last,
+    received: rows.reduce((sum, row) => sum + row.upload_count, 0),
+    counted: count('counted'),
+    quarantined: count('quarantined'),
+    geography,
+  }
+}

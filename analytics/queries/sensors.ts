@@ -1,0 +1,80 @@
+import { type Answer, QUERIES, type QueryParameters } from '../../schemas/api.ts'
+import { SENSOR } from '../../schemas/catalog.ts'
+import type { Table } from '../../schemas/column.ts'
+import { receiptState } from '../receipts.ts'
+import { formatMicroseconds, type PlainRow } from '../rows.ts'
+import { sql } from '../sql.ts'
+import { answerMeta, readExposures } from './exposure.ts'
+import { rollupConditions } from './filters.ts'
+import { checkParameters, type QueryContext, resolveRange, selectSensors, sensorList } from './request.ts'
+
+const { packet_count, src_addr_unique_count, last_upload_at, pending_count, quarantined_count } = QUERIES.sensors.row
+const PACKETS = {
+  sensor: SENSOR.sensor,
+  packet_count,
+  ipv4_packet_count: { ...packet_count, doc: 'IPv4 packets.' },
+} as const satisfies Table
+const SOURCES = { sensor: SENSOR.sensor, src_addr_unique_count } as const satisfies Table
+const UPLOADS = { sensor: SENSOR.sensor, last_upload_at, pending_count, quarantined_count } as const satisfies Table
+
+/** Who takes part, and how each is doing. */
+export async function answerSensors(
+  context: QueryContext,
+  asked: QueryParameters<'sensors'>,
+): Promise<Answer<'sensors'>> {
+  const { session } = context
+  const range = await resolveRange(context, checkParameters(QUERIES.sensors.parameters, asked))
+  const sensors = await selectSensors(context)
+  const exposures = await readExposures(session, sensors, range)
+  const conditions = rollupConditions(range, sensors, {})
+  const packets = bySensor(
+    await session.plain(
+      PACKETS,
+      sql`SELECT sensor, sum(packet_count) AS packet_count,
+        sum(CASE WHEN ip_version = 4 THEN packet_count ELSE 0 END) AS ipv4_packet_count
+        FROM sensor_hour WHERE ${conditions} GROUP BY sensor`,
+    ),
+  )
+  const sources = bySensor(
+    await session.plain(
+      SOURCES,
+      sql`SELECT sensor, count(*) AS src_addr_unique_count FROM (
+        SELECT DISTINCT sensor, src_addr_high, src_addr_low FROM source_hour WHERE ${conditions}) AS sources GROUP BY sensor`,
+    ),
+  )
+  const uploads = bySensor(
+    await session.plain(
+      UPLOADS,
+      sql`SELECT sensor, max(received_at) AS last_upload_at,
+        sum(CASE WHEN state = ${receiptState('received')} THEN 1 ELSE 0 END) AS pending_count,
+        sum(CASE WHEN state = ${receiptState('quarantined')} THEN 1 ELSE 0 END) AS quarantined_count
+        FROM receipt WHERE sensor IN (SELECT unnest(${sensorList(sensors)})) GROUP BY sensor`,
+    ),
+  )
+  return {
+    meta: answerMeta(range, { exposures, leftOut: [], previous: null }, sensors.length),
+    rows: sensors.map((row, index) => {
+      const { coverage, addrDays } = exposures[index]!
+      const sums = packets.get(row.sensor)
+      const upload = uploads.get(row.sensor)
+      return {
+        sensor: row.sensor,
+        economy: row.economy,
+        organisation: row.organisation,
+        ipv4_addr_count: row.ipv4_addr_count,
+        has_ipv6: row.has_ipv6,
+        packet_count: sums?.packet_count ?? 0,
+        src_addr_unique_count: sources.get(row.sensor)?.src_addr_unique_count ?? 0,
+        packets_per_addr_day: addrDays > 0 ? (sums?.ipv4_packet_count ?? 0) / addrDays : null,
+        coverage,
+        last_upload_at: upload?.last_upload_at == null ? null : formatMicroseconds(BigInt(upload.last_upload_at)),
+        pending_count: upload?.pending_count ?? 0,
+        quarantined_count: upload?.quarantined_count ?? 0,
+      }
+    }),
+  }
+}
+
+function bySensor<R extends PlainRow<{ sensor: typeof SENSOR.sensor }>>(rows: readonly R[]): Map<string, R> {
+  return new Map(rows.map(row => [row.sensor, row]))
+}

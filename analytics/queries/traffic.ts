@@ -1,0 +1,181 @@
+import { type Answer, QUERIES, type QueryParameters, type QueryRow } from '../../schemas/api.ts'
+import type { Column, Table } from '../../schemas/column.ts'
+import type { ListenedSpan } from '../../schemas/coverage.ts'
+import { protocolName, TRAFFIC_CLASSES } from '../../schemas/protocol.ts'
+import { TRAFFIC_HOUR } from '../../schemas/rollup.ts'
+import { DAY_SECONDS, formatTime, INTERVAL_SECONDS, MICROSECONDS } from '../../schemas/time.ts'
+import { listenedByBucket, readCoverage } from '../coverage.ts'
+import { type Sql, sql } from '../sql.ts'
+import { bucketOf } from './buckets.ts'
+import { answerMeta, readExposures } from './exposure.ts'
+import { parseClasses, rollupConditions } from './filters.ts'
+import {
+  checkParameters,
+  type QueryContext,
+  resolveRange,
+  type SensorRow,
+  selectSensors,
+  type TimeRange,
+} from './request.ts'
+
+/**
+ * A sensor has a rate in a bucket only when it listened there this long: an inferred span ends at a packet, and one
+ * packet in the second before an outage is no rate of 86 400 a day. It is the resolution of the flows.
+ */
+const LISTENED_MIN = INTERVAL_SECONDS * MICROSECONDS
+
+const text = (doc: string): Column & { type: 'text' } => ({ type: 'text', role: 'key', sharing: 'withheld', doc })
+const SUMS = {
+  bucket_start: TRAFFIC_HOUR.bucket_start,
+  series: text('Value of the grouping.'),
+  sensor: TRAFFIC_HOUR.sensor,
+  packet_count: TRAFFIC_HOUR.packet_count,
+  byte_count: TRAFFIC_HOUR.byte_count,
+  ipv4_packet_count: { ...TRAFFIC_HOUR.packet_count, doc: 'IPv4 packets.' },
+} as const satisfies Table
+const SOURCES = {
+  bucket_start: TRAFFIC_HOUR.bucket_start,
+  series: text('Value of the grouping.'),
+  src_addr_unique_count: QUERIES.traffic.row.src_addr_unique_count,
+} as const satisfies Table
+
+type Grouping = 'class' | 'protocol' | 'sensor' | 'none'
+
+const SERIES: Record<Grouping, Sql> = {
+  class: sql`class::VARCHAR`,
+  protocol: sql`protocol::VARCHAR`,
+  sensor: sql`sensor`,
+  none: sql`'all'`,
+}
+
+/** What one bucket holds of one series, before it is a row. */
+interface Cell {
+  packets: number
+  bytes: number
+  sources: number
+  /** IPv4 packets by place of the sensor. */
+  readonly ipv4: Map<number, number>
+}
+
+/** Traffic over time. */
+export async function answerTraffic(
+  context: QueryContext,
+  asked: QueryParameters<'traffic'>,
+): Promise<Answer<'traffic'>> {
+  const { session } = context
+  const parameters = checkParameters(QUERIES.traffic.parameters, asked)
+  const bucket = Number(parameters['bucket'])
+  const by = parameters['by'] as Grouping
+  const range = await resolveRange(context, parameters, bucket)
+  const sensors = await selectSensors(context, parameters['sensor'])
+  const conditions = rollupConditions(range, sensors, parameters)
+  const bucketStart = bucketOf(bucket)
+  // Only the rollup by source knows economies; the other one is much smaller.
+  const sums = await session.plain(
+    SUMS,
+    sql`SELECT ${bucketStart} AS bucket_start, ${SERIES[by]} AS series, sensor, sum(packet_count) AS packet_count,
+      sum(byte_count) AS byte_count, sum(CASE WHEN ip_version = 4 THEN packet_count ELSE 0 END) AS ipv4_packet_count
+      FROM ${parameters['economy'] === undefined ? sql`traffic_hour` : sql`source_hour`} WHERE ${conditions}
+      GROUP BY ${bucketStart}, ${SERIES[by]}, sensor`,
+  )
+  const sources = await session.plain(
+    SOURCES,
+    sql`SELECT bucket_start, series, count(*) AS src_addr_unique_count FROM (
+        SELECT DISTINCT ${bucketStart} AS bucket_start, ${SERIES[by]} AS series, src_addr_high, src_addr_low
+        FROM source_hour WHERE ${conditions}
+      ) AS sources GROUP BY bucket_start, series`,
+  )
+  const exposures = await readExposures(session, sensors, range)
+  const spans = await readCoverage(
+    session,
+    sensors.map(row => row.sensor),
+    range.since * MICROSECONDS,
+    range.until * MICROSECONDS,
+  )
+  const cells = new Map<string, Cell>()
+  const cellOf = (start: number, series: string): Cell => {
+    const key = `${start} ${series}`
+    const cell = cells.get(key) ?? { packets: 0, bytes: 0, sources: 0, ipv4: new Map() }
+    cells.set(key, cell)
+    return cell
+  }
+  const places = new Map(sensors.map((row, place) => [row.sensor, place]))
+  for (const row of sums) {
+    const cell = cellOf(row.bucket_start, row.series)
+    cell.packets += row.packet_count
+    cell.bytes += row.byte_count
+    cell.ipv4.set(places.get(row.sensor)!, row.ipv4_packet_count)
+  }
+  for (const row of sources) cellOf(row.bucket_start, row.series).sources = row.src_addr_unique_count
+  const rows = trafficRows({
+    range,
+    bucket,
+    by,
+    sensors,
+    spans,
+    cells,
+    series: seriesOf(by, sensors, sums, parameters['class']),
+  })
+  return { meta: answerMeta(range, { exposures, leftOut: [], previous: null }, rows.length), rows }
+}
+
+/** The series of an answer, in order: all classes that are asked for, all sensors, and the protocols that occur. */
+function seriesOf(
+  by: Grouping,
+  sensors: readonly SensorRow[],
+  sums: readonly { readonly series: string }[],
+  classes: string | undefined,
+): string[] {
+  if (by === 'none') return ['all']
+  if (by === 'sensor') return sensors.map(row => row.sensor)
+  if (by === 'class') return parseClasses(classes).map(String)
+  return [...new Set(sums.map(row => row.series))].sort((a, b) => Number(a) - Number(b))
+}
+
+function seriesName(by: Grouping, series: string): string {
+  if (by === 'class') return TRAFFIC_CLASSES[Number(series)]!
+  return by === 'protocol' ? protocolName(Number(series)) : series
+}
+
+interface TrafficParts {
+  readonly range: TimeRange
+  readonly bucket: number
+  readonly by: Grouping
+  readonly sensors: readonly SensorRow[]
+  readonly spans: ReadonlyMap<string, readonly ListenedSpan[]>
+  readonly cells: ReadonlyMap<string, Cell>
+  readonly series: readonly string[]
+}
+
+function trafficRows({ range, bucket, by, sensors, spans, cells, series }: TrafficParts): QueryRow<'traffic'>[] {
+  const from = range.since * MICROSECONDS
+  const width = bucket * MICROSECONDS
+  const listened = sensors.map(row => listenedByBucket(spans.get(row.sensor)!, from, range.until * MICROSECONDS, width))
+  const rows: QueryRow<'traffic'>[] = []
+  for (let index = 0; index < (range.until - range.since) / bucket; index++) {
+    /** Rate of one IPv4 packet by place of the sensor; sensors that did not listen have none. */
+    const perPacket = new Map<number, number>()
+    for (const [place, row] of sensors.entries()) {
+      const time = listened[place]![index]!
+      if (time < LISTENED_MIN || row.ipv4_addr_count === 0) continue
+      perPacket.set(place, (DAY_SECONDS * MICROSECONDS) / (row.ipv4_addr_count * time))
+    }
+    for (const [order, name] of series.entries()) {
+      const cell = cells.get(`${from + index * width} ${name}`)
+      const wasListened = by === 'sensor' ? listened[order]![index]! > 0 : listened.some(times => times[index]! > 0)
+      if (!cell && !wasListened) continue
+      const rates = [...perPacket]
+        .filter(([place]) => by !== 'sensor' || place === order)
+        .map(([place, rate]) => (cell?.ipv4.get(place) ?? 0) * rate)
+      rows.push({
+        bucket_start: formatTime(range.since + index * bucket),
+        series: seriesName(by, name),
+        packet_count: cell?.packets ?? 0,
+        byte_count: cell?.bytes ?? 0,
+        src_addr_unique_count: cell?.sources ?? 0,
+        packets_per_addr_day: rates.length > 0 ? rates.reduce((sum, rate) => sum + rate, 0) / rates.length : null,
+      })
+    }
+  }
+  return rows
+}
