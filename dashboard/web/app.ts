@@ -150,6 +150,10 @@ export class HirundoApp extends LitElement {
     act[event.key]!()
   }
 
+  private get isSigningIn(): boolean {
+    return this.locked || this.parsed.view.page.name === 'sign-in'
+  }
+
   private get revision(): number {
     return this.status.value?.uploads.counted ?? 0
   }
@@ -163,9 +167,8 @@ export class HirundoApp extends LitElement {
   }
 
   protected override willUpdate(): void {
-    if (this.locked || this.parsed.view.page.name === 'sign-in') return
     this.status.run('status', this.poll, fetchStatus)
-    const context = this.status.value && this.context(this.status.value)
+    const context = this.status.value && !this.isSigningIn ? this.context(this.status.value) : null
     if (context) {
       const parameters = rangeParameters(context.range)
       this.sensors.run(answerUrl('sensors', parameters), context.revision, signal =>
@@ -204,7 +207,7 @@ export class HirundoApp extends LitElement {
 
   protected override render(): TemplateResult {
     const status = this.status.value
-    const context = status && !this.locked ? this.context(status) : null
+    const context = status && !this.isSigningIn ? this.context(status) : null
     return html`
       <a class="skip" href="#main" @click=${this.skip}>${STRINGS.skip}</a>
       <header class="top">
@@ -231,7 +234,7 @@ export class HirundoApp extends LitElement {
 
   private body(context: PageContext | null): TemplateResult {
     const { page } = this.parsed.view
-    if (page.name === 'sign-in' || this.locked) {
+    if (this.isSigningIn) {
       return html`<sign-in-box .token=${this.token} @signed-in=${this.signedIn}></sign-in-box>`
     }
     if (page.name === 'unknown')
@@ -262,11 +265,11 @@ export class HirundoApp extends LitElement {
 function demoBanner(demo: NonNullable<Status['demo']>): TemplateResult {
   const counting = demo.counted < demo.captures
   const progress = STRINGS.demoProgress(formatCount(demo.counted), formatCount(demo.captures))
-  return html`<div class="demo" role="note" aria-label=${STRINGS.demo}>
+  return html`<section class="demo" aria-label=${STRINGS.demo}>
     <strong>${STRINGS.demo}</strong>
     <span>${STRINGS.demoScale(formatShare(demo.scale))}</span>
     ${counting ? html`<label>${progress} <progress max=${demo.captures} value=${demo.counted}></progress></label>` : nothing}
-  </div>`
+  </section>`
 }
 
 function helpDialog(): TemplateResult {

@@ -18,6 +18,9 @@ export type RangeChoice = Preset | TimeRange
 /** Hours up to this length, days beyond: a line of more points than pixels says less. */
 const HOURLY_SECONDS_MAX = 8 * DAY_SECONDS
 
+/** The hub serves no more buckets in one answer (BUCKETS_MAX of its queries). */
+const BUCKETS_MAX = 2400
+
 export type BucketSeconds = 3600 | 86_400
 
 export function isPreset(text: string): text is Preset {
@@ -34,9 +37,11 @@ export function resolveRange(choice: RangeChoice, data: TimeRange): TimeRange {
 /** The bucket that is wished for, as far as the range allows it: days only when both ends are on a day. */
 export function chooseBucket(range: TimeRange, wish: BucketSeconds | 'auto'): BucketSeconds {
   const onDays = range.since % DAY_SECONDS === 0 && range.until % DAY_SECONDS === 0
-  if (!onDays || wish === HOUR_SECONDS) return HOUR_SECONDS
-  if (wish === DAY_SECONDS) return DAY_SECONDS
-  return range.until - range.since > HOURLY_SECONDS_MAX ? DAY_SECONDS : HOUR_SECONDS
+  if (!onDays) return HOUR_SECONDS
+  const seconds = range.until - range.since
+  const hoursServed = seconds <= BUCKETS_MAX * HOUR_SECONDS
+  if (wish === DAY_SECONDS || !hoursServed) return DAY_SECONDS
+  return wish === HOUR_SECONDS || seconds <= HOURLY_SECONDS_MAX ? HOUR_SECONDS : DAY_SECONDS
 }
 
 /**
@@ -46,6 +51,9 @@ export function chooseBucket(range: TimeRange, wish: BucketSeconds | 'auto'): Bu
 export function shiftRange(range: TimeRange, data: TimeRange, direction: -1 | 1): TimeRange | null {
   const length = range.until - range.since
   let since = range.since + direction * length
+  // From outside the data the next step is its near end.
+  if (direction > 0 && since + length <= data.since) since = data.since
+  if (direction < 0 && since >= data.until) since = data.until - length
   // A range longer than the data stands on the edge already.
   if (direction > 0) since = Math.min(since, data.until - length)
   else since = Math.max(since, Math.min(data.since, range.since))

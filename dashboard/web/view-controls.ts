@@ -120,7 +120,7 @@ export class ViewControls extends LitElement {
           <nav class="presets" aria-label=${STRINGS.timeTitle}>
             ${(Object.keys(PRESETS) as Preset[]).map(
               preset =>
-                html`<a href=${formatView({ ...view, range: preset })} aria-label=${STRINGS.presets[preset]} aria-current=${view.range === preset ? 'true' : nothing}>${STRINGS.presetShort[preset]}</a>`,
+                html`<a href=${formatView({ ...view, range: preset })} title=${STRINGS.presets[preset]} aria-current=${view.range === preset ? 'true' : nothing}>${STRINGS.presetShort[preset]}</a>`,
             )}
           </nav>
           ${this.arrow(1)}

@@ -17,6 +17,7 @@ describe('chooseBucket', () => {
     { since: 0, until: 7 * DAY, wish: 'auto', bucket: 3600, why: 'a week in hours can be seen' },
     { since: 0, until: 28 * DAY, wish: 'auto', bucket: DAY, why: 'more points than pixels' },
     { since: 0, until: 28 * DAY, wish: 3600, bucket: 3600, why: 'wished for' },
+    { since: 0, until: 101 * DAY, wish: 3600, bucket: DAY, why: 'more than the hub serves' },
     { since: 3600, until: 28 * DAY, wish: DAY, bucket: 3600, why: 'the hub refuses days that are cut' },
   ] as const)('$wish on $since to $until: $why', ({ since, until, wish, bucket }) => {
     expect(chooseBucket({ since, until }, wish)).toBe(bucket)
@@ -31,6 +32,10 @@ describe('shiftRange', () => {
   it('stops at the edges with its length kept', () => {
     expect(shiftRange({ since: 3 * DAY, until: 10 * DAY }, data, -1)).toEqual({ since: 0, until: 7 * DAY })
     expect(shiftRange({ since: 25 * DAY, until: 32 * DAY }, data, 1)).toEqual(week)
+  })
+  it('reaches the data in one step from outside it', () => {
+    expect(shiftRange({ since: -90 * DAY, until: -83 * DAY }, data, 1)).toEqual({ since: 0, until: 7 * DAY })
+    expect(shiftRange({ since: 80 * DAY, until: 87 * DAY }, data, -1)).toEqual(week)
   })
   it('has nowhere to go at an edge', () => {
     expect(shiftRange(week, data, 1)).toBeNull()
