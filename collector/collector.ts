@@ -50,6 +50,8 @@ export class Collector {
   #counters = new PacketCounters()
   /** The counters when the last batch ended. */
   #flushed = this.#counters.snapshot()
+  /** The counters when the capture at hand began. */
+  #captureStart = this.#flushed
   #batchSeconds: number
   /** First Unix second after the window of the batch at hand; 0 before its first packet. */
   #windowEnd = 0
@@ -71,17 +73,22 @@ export class Collector {
     return this.batches.reduce((sum, batch) => sum + batch.metadata.flows, 0)
   }
 
+  /** Packets read of the capture at hand, for progress. */
+  get packetsOfCapture(): number {
+    return this.#counters.read - this.#captureStart.read
+  }
+
   /**
    * Reads one capture, a file or `-`. What could be read is kept, whatever the summary's error says.
    * @throws OUTPUT_UNWRITABLE, DISK_FULL
    */
   async read(path: string, options: ReadOptions = {}): Promise<{ summary: CaptureSummary; result: CaptureResult }> {
-    const before = this.#counters.snapshot()
+    this.#captureStart = this.#counters.snapshot()
     this.#captureFirst = Number.POSITIVE_INFINITY
     this.#captureLast = Number.NEGATIVE_INFINITY
     const result = await readCapture(path, this.#packet, packet => this.#count(packet), options)
     this.#counters.assertBalanced()
-    const counted = this.#counters.since(before)
+    const counted = this.#counters.since(this.#captureStart)
     if (counted.read !== result.packetsRead) {
       throw new TelescopeError('INTERNAL', `capture: ${result.packetsRead} packets read, ${counted.read} counted`)
     }

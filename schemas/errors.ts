@@ -30,7 +30,16 @@ export const ERROR_CODES = {
     status: 400,
     doc: 'A sensor name is not lower-case letters, digits and hyphens.',
   },
-  KEY_INVALID: { kind: 'usage', status: 400, doc: 'A key file does not hold one 256-bit key in hexadecimal.' },
+  KEY_INVALID: {
+    kind: 'usage',
+    status: 400,
+    doc: 'A key file does not hold one 256-bit key in hexadecimal, or others can read a file with a secret.',
+  },
+  IDENTITY_INVALID: {
+    kind: 'usage',
+    status: 400,
+    doc: 'An identity file cannot be read, or does not name a sensor and its token.',
+  },
   NOT_FOUND: { kind: 'usage', status: 404, doc: 'No such page, resource or record.' },
   METHOD_NOT_ALLOWED: { kind: 'usage', status: 405, doc: 'The resource exists but does not take this method.' },
   HOST_NOT_ALLOWED: {
@@ -88,6 +97,7 @@ export const ERROR_CODES = {
 
   // operating: the machine
   DISK_FULL: { kind: 'operating', status: 507, doc: 'Not enough free disk to keep what comes in.' },
+  SPOOL_UNREADABLE: { kind: 'operating', status: 500, doc: 'The folder with batches to send cannot be read.' },
   OUTPUT_UNWRITABLE: { kind: 'operating', status: 500, doc: 'An output file or folder cannot be written.' },
   STORAGE_FAILED: { kind: 'operating', status: 503, doc: 'The catalog or the lake could not be read or written.' },
   DATA_IN_USE: { kind: 'operating', status: 503, doc: 'Another process has the data folder open.' },

@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto'
+import { parseTelescope } from '../schemas/address.ts'
+import { TelescopeError } from '../schemas/errors.ts'
+import type { ParseAnswer, ParseJob } from '../schemas/parse-job.ts'
+import { Collector } from './collector.ts'
+import { parseKey } from './key-file.ts'
+import { rewriteBatch } from './rewrite-batch.ts'
+
+/**
+ * The process that the hub forks to open what came from outside. It lives on, takes one job at a time in the order
+ * they come, and answers each; only its own death leaves one without an answer. It ends when the hub does.
+ */
+
+type ParsedJob = Omit<Extract<ParseAnswer, { ok: true }>, 'id' | 'ok'>
+
+async function parseCapture(job: Extract<ParseJob, { kind: 'capture' }>): Promise<ParsedJob> {
+  const content = createHash('sha256')
+  const collector = new Collector({
+    sensor: job.sensor,
+    telescope: parseTelescope(job.telescope),
+    telescopeEpoch: job.telescope_epoch,
+    key: parseKey(job.key, 'key of the sensor'),
+    out: job.out,
+  })
+  const { summary } = await collector.read(job.input, { onBytes: chunk => content.update(chunk) })
+  collector.finish()
+  // The path of the upload at the hub is nobody's business.
+  return { content_sha256: content.digest('hex'), batches: collector.batches, capture: { ...summary, path: '' } }
+}
+
+async function parseBatch(job: Extract<ParseJob, { kind: 'batch' }>): Promise<ParsedJob> {
+  const { content_sha256, batch } = await rewriteBatch(job)
+  return { content_sha256, batches: [batch], capture: null }
+}
+
+async function answer(job: ParseJob): Promise<ParseAnswer> {
+  try {
+    const parsed = job.kind === 'capture' ? await parseCapture(job) : await parseBatch(job)
+    const batches = parsed.batches.map(({ path, metadata }) => ({ path, metadata }))
+    return { id: job.id, ok: true, ...parsed, batches }
+  } catch (error) {
+    return { id: job.id, ok: false, error: errorOf(error) }
+  }
+}
+
+function errorOf(error: unknown): Extract<ParseAnswer, { ok: false }>['error'] {
+  if (error instanceof TelescopeError) return { code: error.code, message: error.message, details: error.details }
+  const message = error instanceof Error ? error.message : String(error)
+  return { code: 'INTERNAL', message: `parsing: a defect in Hirundo: ${message}`, details: {} }
+}
+
+let previous = Promise.resolve()
+process.on('message', message => {
+  previous = previous.then(async () => {
+    const reply = await answer(message as ParseJob)
+    // The hub is gone when the channel is closed; then nobody waits.
+    if (process.connected) process.send!(reply, undefined, undefined, () => {})
+  })
+})
+process.on('disconnect', () => process.exit())

@@ -1,0 +1,145 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { ERROR_CODES, type ErrorCode, TelescopeError } from '../schemas/errors.ts'
+import { type HubAnswer, putBatch } from './hub-upload.ts'
+import type { Identity } from './identity.ts'
+import { Spool } from './spool.ts'
+
+export interface SendRequest {
+  readonly spool: string
+  readonly hub: URL
+  readonly identity: Identity
+  /** Go on waiting for new batches, and never give up on the hub. */
+  readonly watch: boolean
+  readonly signal: AbortSignal
+  /** Told about what an operator should know at once. */
+  readonly note: (line: string) => void
+  /** Shortest wait after a failure; tests make it small. */
+  readonly retryMs?: number
+}
+
+export interface SendSummary {
+  readonly sent: number
+  readonly refused: number
+  readonly waiting: number
+}
+
+/** Failures in a row after which a run that does not watch gives up: about half a minute with waits of 1, 2, 4 … s. */
+const TRIES_MAX = 6
+const RETRY_MS = 1000
+const RETRY_MS_MAX = 5 * 60_000
+/** How often a watched spool is looked at. */
+const WATCH_MS = 5000
+
+/** Damage on the way, not in the batch: it is sent again. */
+const RETRIED_INPUT_CODES: ReadonlySet<ErrorCode> = new Set(['DIGEST_MISMATCH', 'BODY_CUT_SHORT', 'BODY_EMPTY'])
+
+type Outcome =
+  | { readonly kind: 'received'; readonly receipt: object }
+  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly message: string }
+  | { readonly kind: 'retry'; readonly why: TelescopeError }
+  | { readonly kind: 'gone' }
+
+/**
+ * Empties a spool: oldest batch first, each until the hub has answered. A batch leaves only when its receipt is on disk,
+ * so killing this at any moment loses nothing, and sending twice changes nothing at the hub.
+ * @throws HUB_UNREACHABLE after TRIES_MAX failures in a row (never while watching); what the hub says of the request
+ *   itself (UNAUTHENTICATED, FORBIDDEN …), since no other batch would fare better; SPOOL_UNREADABLE, DISK_FULL,
+ *   OUTPUT_UNWRITABLE. All leave the batches in place.
+ */
+export async function sendSpool(request: SendRequest): Promise<SendSummary> {
+  const spool = new Spool(request.spool)
+  const summary = { sent: 0, refused: 0 }
+  let failures = 0
+  for (;;) {
+    const [sha256] = spool.waiting()
+    if (request.signal.aborted || (sha256 === undefined && !request.watch)) break
+    if (sha256 === undefined) {
+      await pause(WATCH_MS, request.signal)
+      continue
+    }
+    const outcome = await sendOne(spool, sha256, request)
+    if (outcome.kind === 'retry') {
+      failures++
+      if (request.signal.aborted) break
+      if (failures >= TRIES_MAX && !request.watch) throw giveUp(outcome.why, spool.waiting().length)
+      await pause(retryDelay(request.retryMs ?? RETRY_MS, failures), request.signal)
+      continue
+    }
+    failures = 0
+    if (outcome.kind === 'received') {
+      spool.settle(sha256, outcome.receipt)
+      summary.sent++
+    } else if (outcome.kind === 'refused') {
+      const { code, message } = outcome
+      spool.refuse(sha256, { code, message })
+      summary.refused++
+      request.note(`batch ${sha256}: the hub refuses it: ${message} [${code}]; it is in ${spool.path}/refused`)
+    }
+  }
+  return { ...summary, waiting: spool.waiting().length }
+}
+
+async function sendOne(spool: Spool, sha256: string, { hub, identity, signal }: SendRequest): Promise<Outcome> {
+  const byteCount = spool.size(sha256)
+  if (byteCount === null) return { kind: 'gone' }
+  let answer: HubAnswer
+  try {
+    answer = await putBatch({ hub, token: identity.token, sha256, path: spool.batchPath(sha256), byteCount, signal })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'gone' }
+    if (error instanceof TelescopeError) return { kind: 'retry', why: error }
+    throw error
+  }
+  return await judge(answer, spool, sha256, hub)
+}
+
+async function judge({ status, body }: HubAnswer, spool: Spool, sha256: string, hub: URL): Promise<Outcome> {
+  if (status === 200 || status === 201) {
+    if (isReceipt(body, sha256)) return { kind: 'received', receipt: body }
+    return { kind: 'retry', why: notAHub(hub, status) }
+  }
+  const error = errorOf(body)
+  if (error === null) return { kind: 'retry', why: notAHub(hub, status) }
+  const { code, message } = error
+  const { kind } = ERROR_CODES[code]
+  if (kind === 'usage') throw new TelescopeError(code, `hub ${hub.origin}: ${message}`, { hub: hub.origin })
+  if (kind === 'input') {
+    const isOurs = code === 'DIGEST_MISMATCH' && !(await spool.isIntact(sha256))
+    if (isOurs || !RETRIED_INPUT_CODES.has(code)) return { kind: 'refused', code, message }
+  }
+  return { kind: 'retry', why: new TelescopeError('HUB_UNREACHABLE', `hub ${hub.origin}: ${message} [${code}]`) }
+}
+
+/** Anything in between may answer 200; only a receipt for these very bytes lets a batch go. */
+function isReceipt(body: unknown, sha256: string): body is object {
+  return typeof body === 'object' && body !== null && (body as { sha256?: unknown }).sha256 === sha256
+}
+
+function errorOf(body: unknown): { code: ErrorCode; message: string } | null {
+  const { code, message } = (body as { error?: { code?: unknown; message?: unknown } } | null)?.error ?? {}
+  if (typeof code !== 'string' || !Object.hasOwn(ERROR_CODES, code)) return null
+  return { code: code as ErrorCode, message: String(message).replace(/[^\x20-\x7e]/g, '?') }
+}
+
+function notAHub(hub: URL, status: number): TelescopeError {
+  return new TelescopeError(
+    'HUB_UNREACHABLE',
+    `hub ${hub.origin}: answered ${status} with something that is no answer of a hub; check the address`,
+    { status },
+  )
+}
+
+function giveUp(why: TelescopeError, waiting: number): TelescopeError {
+  return new TelescopeError('HUB_UNREACHABLE', `${why.message}; ${waiting} batches stay in the spool`, { waiting }, why)
+}
+
+/** Doubles with each failure; half of it is random, so that sensors do not come back all at once. */
+function retryDelay(firstMs: number, failures: number): number {
+  const full = Math.min(firstMs * 2 ** (failures - 1), RETRY_MS_MAX)
+  return full / 2 + Math.random() * (full / 2)
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  // An abort ends the pause, and the loop sees it.
+  await delay(milliseconds, undefined, { signal }).catch(() => {})
+}

@@ -1,0 +1,118 @@
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  createReadStream,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { batchFileName, isBatchFileName } from '../schemas/batch.ts'
+import { TelescopeError } from '../schemas/errors.ts'
+import { fileError, syncDirectory } from './durable-file.ts'
+
+/**
+ * The folder that `collect` fills and `send` empties:
+ *   <sha256>.arrow            batches, complete and synced
+ *   receipts/<sha256>.json    what the hub answered, kept for ever; written before the batch goes
+ *   refused/<sha256>.arrow    batches that the hub will never take, with the reason beside them as .json
+ */
+export class Spool {
+  readonly path: string
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  /**
+   * SHA-256 of the batches that wait, oldest first.
+   * @throws SPOOL_UNREADABLE
+   */
+  waiting(): string[] {
+    let names: string[]
+    try {
+      names = readdirSync(this.path)
+    } catch (error) {
+      throw new TelescopeError(
+        'SPOOL_UNREADABLE',
+        `spool ${this.path}: cannot be read (${(error as Error).message})`,
+        { path: this.path },
+        error,
+      )
+    }
+    return names
+      .filter(isBatchFileName)
+      .map(name => ({ name, time: this.#time(name) }))
+      .sort((a, b) => a.time - b.time || (a.name < b.name ? -1 : 1))
+      .map(({ name }) => name.slice(0, 64))
+  }
+
+  batchPath(sha256: string): string {
+    return join(this.path, batchFileName(sha256))
+  }
+
+  /** Bytes of a batch; null when another process has sent it meanwhile. */
+  size(sha256: string): number | null {
+    return statSync(this.batchPath(sha256), { throwIfNoEntry: false })?.size ?? null
+  }
+
+  /** True when the file still has the bytes that its name promises. */
+  async isIntact(sha256: string): Promise<boolean> {
+    const hash = createHash('sha256')
+    for await (const chunk of createReadStream(this.batchPath(sha256))) hash.update(chunk as Buffer)
+    return hash.digest('hex') === sha256
+  }
+
+  /**
+   * Keeps the receipt, then removes the batch: in this order, so that a batch that is gone was received.
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL
+   */
+  settle(sha256: string, receipt: object): void {
+    this.#writeJson('receipts', sha256, receipt)
+    // It may have gone already when two of us run at once.
+    rmSync(this.batchPath(sha256), { force: true })
+  }
+
+  /**
+   * Puts a batch aside that the hub will never take.
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL
+   */
+  refuse(sha256: string, reason: object): void {
+    this.#writeJson('refused', sha256, reason)
+    try {
+      renameSync(this.batchPath(sha256), join(this.path, 'refused', batchFileName(sha256)))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw fileError(error, this.path)
+    }
+  }
+
+  #time(name: string): number {
+    return statSync(join(this.path, name), { throwIfNoEntry: false })?.mtimeMs ?? 0
+  }
+
+  #writeJson(folder: string, sha256: string, value: object): void {
+    const target = join(this.path, folder)
+    const temporary = join(target, `.${randomBytes(6).toString('hex')}`)
+    try {
+      mkdirSync(target, { recursive: true })
+      const descriptor = openSync(temporary, 'wx', 0o644)
+      try {
+        writeSync(descriptor, `${JSON.stringify(value)}\n`)
+        fsyncSync(descriptor)
+      } finally {
+        closeSync(descriptor)
+      }
+      renameSync(temporary, join(target, `${sha256}.json`))
+      syncDirectory(target)
+      syncDirectory(this.path)
+    } catch (error) {
+      rmSync(temporary, { force: true })
+      throw fileError(error, target)
+    }
+  }
+}
