@@ -2,9 +2,10 @@ import { rm, stat } from 'node:fs/promises'
 import type { ParsedUpload, Storage } from '../../analytics/storage.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import type { ParseAnswer } from '../../schemas/parse-job.ts'
 import { type DataFolder, inboxPath } from './data-folder.ts'
 import type { Inbox } from './inbox.ts'
-import type { ParsePool } from './parse-pool.ts'
+import type { ParsePool, ParseResult } from './parse-pool.ts'
 import { parsedUpload } from './parsed-upload.ts'
 import { readSensorKey } from './registration.ts'
 
@@ -132,42 +133,42 @@ export class Counter {
 
   /** Parses one upload; one that cannot be read is quarantined here. */
   async #parse(receipt: Receipt): Promise<Candidate | null> {
-    const input = inboxPath(this.#folder, receipt.kind, receipt.sensor, receipt.sha256)
-    const present = await stat(input).catch(() => null)
-    if (present === null) {
+    const { kind } = receipt
+    const input = inboxPath(this.#folder, kind, receipt.sensor, receipt.sha256)
+    if ((await stat(input).catch(() => null)) === null) {
       await this.#quarantine(
         receipt,
         'STORAGE_FAILED',
-        `${receipt.kind} is gone from the inbox of the hub; send it again`,
+        `${kind} is gone from the inbox of the hub; tell its coordinator`,
       )
       return null
     }
-    const { telescope, telescope_epoch } = await this.#sensor(receipt.sensor)
-    const { sensor } = receipt
-    const key = receipt.kind === 'capture' ? await readSensorKey(this.#folder, sensor) : ''
-    const result = await this.#pool.parse(
-      receipt.kind === 'capture'
-        ? { kind: 'capture', input, sensor, telescope, telescope_epoch, key }
-        : { kind: 'batch', input, sensor, telescope_epoch },
-      receipt.byte_count,
-    )
+    const result = await this.#parseInChild(receipt, input)
     if (result.kind === 'closed') return null
     if (result.kind === 'died') {
       await this.#quarantine(
         receipt,
         'PARSE_FAILED',
-        `${receipt.kind} could not be parsed: the parsing process ${result.reason}`,
+        `${kind} could not be parsed: the parsing process ${result.reason}`,
       )
       return null
     }
     const { answer, out } = result
-    if (!answer.ok) {
+    const refusal = refusalOf(answer)
+    if (!answer.ok || refusal !== null) {
       await rm(out, { recursive: true, force: true })
       // The child names the file by where it lies in the hub; that is nobody's business outside.
-      await this.#quarantine(receipt, answer.error.code, answer.error.message.replaceAll(input, receipt.sha256))
+      await this.#quarantine(receipt, refusal!.code, refusal!.message.replaceAll(input, receipt.sha256))
       return null
     }
     return { upload: parsedUpload(receipt, answer, input), receipt, out }
+  }
+
+  async #parseInChild({ kind, sensor, byte_count }: Receipt, input: string): Promise<ParseResult> {
+    const { telescope, telescope_epoch } = await this.#sensor(sensor)
+    if (kind === 'batch') return await this.#pool.parse({ kind, input, sensor, telescope_epoch }, byte_count)
+    const key = await readSensorKey(this.#folder, sensor)
+    return await this.#pool.parse({ kind, input, sensor, telescope, telescope_epoch, key }, byte_count)
   }
 
   async #sensor(name: string) {
@@ -232,6 +233,12 @@ export class Counter {
     await this.#storage.quarantine(receipt.sensor, receipt.sha256, { code, message })
     await this.#inbox.quarantine(receipt, { code, message })
   }
+}
+
+/** Why nothing of an upload can be counted; null when something can, even if it is damaged. */
+function refusalOf(answer: ParseAnswer): { code: string; message: string } | null {
+  if (!answer.ok) return answer.error
+  return answer.capture !== null && answer.capture.packets_read === 0 ? answer.capture.error : null
 }
 
 /** As many of the oldest as one commit may hold; always at least one. */

@@ -104,17 +104,19 @@ export async function makeFolder(path: string): Promise<void> {
   for (let made = path; made.length >= topmost.length; made = dirname(made)) await syncFolder(dirname(made))
 }
 
-/** Moves a file within the data folder, durably on both sides; false when it is not there (any more). */
+/**
+ * Moves a file within the data folder; false when it is not there (any more). Not synced: a crash leaves the file at
+ * the one place or the other, and the sweep at the next start moves it again.
+ */
 export async function moveFile(from: string, to: string): Promise<boolean> {
-  await makeFolder(dirname(to))
+  mkdirSync(dirname(to), { recursive: true, mode: 0o700 })
   try {
     await rename(from, to)
+    return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
     throw error
   }
-  await syncFolder(dirname(to))
-  return true
 }
 
 /** Removes what a former run left on its way: half bodies and files of the parsing child. */

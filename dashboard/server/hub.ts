@@ -90,7 +90,14 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
       logger: options.logger,
     }),
   )
-  const url = await listeners.listen(options.host, options.ports, folder.socket)
+  let url: string
+  try {
+    ;[, url] = await Promise.all([pool.check(), listeners.listen(options.host, options.ports, folder.socket)])
+  } catch (error) {
+    pool.close()
+    await listeners.close()
+    throw error
+  }
   counter.start()
   return {
     folder,

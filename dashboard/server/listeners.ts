@@ -35,6 +35,7 @@ export class Listeners {
 
   /**
    * The caller must hold the catalog: only then is a socket that lies in the folder a dead one.
+   * Close it also when this fails.
    * @returns the base of all URLs, without a slash at the end
    * @throws PORT_IN_USE, OUTPUT_UNWRITABLE
    */
@@ -50,7 +51,6 @@ export class Listeners {
       chmodSync(socket, 0o600)
       this.#socket = socket
     } catch (error) {
-      await this.app.close()
       throw new TelescopeError('OUTPUT_UNWRITABLE', `socket ${socket} cannot be made`, { path: socket }, error)
     }
     return url
@@ -65,7 +65,6 @@ export class Listeners {
         return `http://${host.includes(':') ? `[${host}]` : host}:${bound}`
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
-          await this.app.close()
           throw new TelescopeError(
             'USAGE',
             `address ${host}:${port} cannot be listened on (${(error as Error).message})`,
@@ -75,7 +74,6 @@ export class Listeners {
         }
       }
     }
-    await this.app.close()
     const tried = ports.length === 1 ? `port ${ports[0]} is` : `ports ${ports[0]} to ${ports.at(-1)} are`
     throw new TelescopeError('PORT_IN_USE', `${tried} taken by another program; choose one with --port`, {
       port: ports[0] ?? null,

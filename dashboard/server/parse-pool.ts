@@ -1,7 +1,8 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { isBatchFileName } from '../../schemas/batch.ts'
+import { TelescopeError } from '../../schemas/errors.ts'
 import type { ParseAnswer, ParseJob } from '../../schemas/parse-job.ts'
 import { PARSE_LIMITS, ParseChildProcess, type ParseLimits } from './parse-child-process.ts'
 
@@ -9,6 +10,9 @@ import { PARSE_LIMITS, ParseChildProcess, type ParseLimits } from './parse-child
 const TRIES_MAX = 2
 /** More children than this gain nothing: the catalog's commits are the bottleneck then. */
 const CHILDREN_MAX = 4
+
+/** The file header alone: pcap 2.4, little endian, Ethernet. */
+const EMPTY_PCAP = Buffer.from('d4c3b2a1020004000000000000000000ffff000001000000', 'hex')
 
 type JobRequest = ParseJob extends infer J ? (J extends ParseJob ? Omit<J, 'id' | 'out'> : never) : never
 
@@ -38,6 +42,24 @@ export class ParsePool {
   /** Process ids of the children that run. */
   get pids(): number[] {
     return this.#children.flatMap(child => child.pid ?? [])
+  }
+
+  /**
+   * Parses a capture without packets, so that a child that cannot work at all is found before it costs an upload.
+   * @throws INTERNAL
+   */
+  async check(): Promise<void> {
+    const input = join(this.#parsedFolder, 'empty.pcap')
+    await writeFile(input, EMPTY_PCAP)
+    const sensor = { sensor: 'check', telescope: '192.0.2.0/24', telescope_epoch: 1, key: '0'.repeat(64) }
+    const result = await this.parse({ kind: 'capture', input, ...sensor }, EMPTY_PCAP.length)
+    if (result.kind === 'answered' && result.answer.ok && result.answer.capture?.error === null) {
+      await rm(result.out, { recursive: true })
+      await rm(input)
+    } else if (result.kind !== 'closed') {
+      const reason = result.kind === 'died' ? result.reason : 'cannot read an empty capture'
+      throw new TelescopeError('INTERNAL', `parsing process does not work: it ${reason}`)
+    }
   }
 
   /**

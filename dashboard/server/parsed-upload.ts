@@ -3,7 +3,7 @@ import type { CaptureSummary } from '../../schemas/batch.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
 import type { ParseAnswer } from '../../schemas/parse-job.ts'
 
-type Parsed = Extract<ParseAnswer, { ok: true }>
+type ParsedAnswer = Extract<ParseAnswer, { ok: true }>
 
 /**
  * What the child made of an upload, as the storage takes it. The batches say what is in the numbers; a capture says
@@ -12,7 +12,7 @@ type Parsed = Extract<ParseAnswer, { ok: true }>
  */
 export function parsedUpload(
   receipt: Pick<Receipt, 'sensor' | 'sha256'>,
-  { content_sha256, batches, capture }: Parsed,
+  { content_sha256, batches, capture }: ParsedAnswer,
   input: string,
 ): ParsedUpload {
   const metadata = batches.map(batch => batch.metadata)

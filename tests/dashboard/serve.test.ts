@@ -1,0 +1,306 @@
+import { createHash } from 'node:crypto'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Receipt } from '../../schemas/catalog.ts'
+import { MAGIC_MICROSECONDS, pcap } from '../support/capture-builder.ts'
+import { hasCommand, ROOT, requireExternal } from '../support/external.ts'
+import { CommandProcess, runCommand } from '../support/hub-process.ts'
+
+// The hub as a process, with its commands, as an operator meets it. Runs what is built.
+
+const CAPTURE = join(ROOT, 'fixtures/captures/masscan-syn-23.pcap')
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+let data: string
+let running: CommandProcess[]
+beforeEach(() => {
+  data = mkdtempSync(join(tmpdir(), 'hirundo-serve-'))
+  running = []
+})
+afterEach(async () => {
+  for (const command of running) await command.kill()
+  rmSync(data, { recursive: true, force: true })
+})
+
+async function serve(...more: string[]): Promise<{ hub: CommandProcess; url: string }> {
+  const hub = new CommandProcess(['serve', '--data', data, '--port', '0', ...more])
+  running.push(hub)
+  return { hub, url: await hub.url() }
+}
+
+async function makeToken(...what: string[]): Promise<string> {
+  const { status, stdout, stderr } = await runCommand('token', 'create', ...what, '--data', data)
+  expect([status, stderr]).toEqual([0, ''])
+  return stdout.trim()
+}
+
+async function addLaboratory(): Promise<string> {
+  const added = await runCommand(
+    'sensor',
+    'add',
+    'lab-1',
+    '--economy',
+    'jp',
+    '--telescope',
+    '198.19.1.0/24',
+    '--data',
+    data,
+  )
+  expect([added.status, added.stderr]).toEqual([0, ''])
+  return await makeToken('--sensor', 'lab-1')
+}
+
+const put = (url: string, token: string, bytes: Uint8Array) =>
+  fetch(`${url}/api/v1/captures/${sha256(bytes)}`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${token}` },
+    body: bytes as Uint8Array<ArrayBuffer>,
+  })
+
+const read = async (url: string, token: string) => {
+  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } })
+  return { status: response.status, body: (await response.json()) as Record<string, never> }
+}
+
+async function receipts(url: string, token: string): Promise<Receipt[]> {
+  const { body } = await read(`${url}/api/v1/receipts?limit=1000`, token)
+  return body['receipts']!
+}
+
+describe('the way of an operator', () => {
+  it('from an empty folder to a capture on the page', async () => {
+    const { hub, url } = await serve()
+    expect(statSync(data).mode & 0o777).toBe(0o700)
+    expect(statSync(join(data, 'hub.sock')).mode & 0o777).toBe(0o600)
+    const token = await addLaboratory()
+    expect(statSync(join(data, 'keys', 'lab-1.key')).mode & 0o777).toBe(0o600)
+    const received = await put(url, token, readFileSync(CAPTURE))
+    expect(received.status).toBe(201)
+    expect(((await received.json()) as Receipt).state).toBe('received')
+    await expect.poll(async () => (await receipts(url, token))[0]!.state, { timeout: 15_000 }).toBe('counted')
+    const analyst = await makeToken('--role', 'analyst')
+    const { body } = await read(`${url}/api/v1/ports?since=2026-01-01&until=2027-01-01&compare=none`, analyst)
+    expect(body['rows']).toMatchObject([{ protocol: 'tcp', service_port: 23, packet_count: 64 }])
+    const list = await runCommand('sensor', 'list', '--data', data, '--json')
+    expect(JSON.parse(list.stdout).sensors).toMatchObject([{ sensor: 'lab-1', economy: 'JP', pending_count: 0 }])
+    const again = await runCommand(
+      'sensor',
+      'add',
+      'lab-1',
+      '--economy',
+      'JP',
+      '--telescope',
+      '192.0.2.0/24',
+      '--data',
+      data,
+    )
+    expect([again.status, again.stderr]).toEqual([2, expect.stringContaining('[SENSOR_EXISTS]')])
+
+    // The link that serve printed signs a browser in.
+    const link = /\/sign-in#(\S+)/.exec(hub.stdout)![1]!
+    const signedIn = await fetch(`${url}/api/v1/session`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ token: link }),
+    })
+    expect(await signedIn.json()).toEqual({ role: 'coordinator' })
+
+    const tokens = JSON.parse((await runCommand('token', 'list', '--data', data, '--json')).stdout).tokens
+    const { token_id } = tokens.find((row: { role: string }) => row.role === 'analyst')
+    expect((await runCommand('token', 'revoke', token_id, '--data', data)).status).toBe(0)
+    expect((await read(`${url}/api/v1/ports`, analyst)).status).toBe(401)
+
+    // The catalog is on disk before the answer, so nothing but the hub's own files may hold a token.
+    hub.child.kill('SIGTERM')
+    expect(await hub.finished).toMatchObject({ status: 0, stderr: '' })
+    expect(existsSync(join(data, 'hub.sock'))).toBe(false)
+    expect(readdirSync(join(data, 'inbox', 'tmp'))).toEqual([])
+  })
+
+  it('works without a running hub, too', async () => {
+    const token = await addLaboratory()
+    const list = await runCommand('sensor', 'list', '--data', data)
+    expect(list.stdout).toMatch(/^sensor +economy +addresses .*\nlab-1 +JP +256 +- +never +0 +0\n$/)
+    const { url } = await serve()
+    expect((await read(`${url}/api/v1/receipts`, token)).status).toBe(200)
+  })
+
+  it('meets clear errors', async () => {
+    const { url } = await serve()
+    const second = await runCommand('serve', '--data', data, '--port', '0')
+    expect([second.status, second.stderr]).toEqual([1, expect.stringContaining('[DATA_IN_USE]')])
+    const busy = await runCommand('serve', '--data', join(data, 'other'), '--port', new URL(url).port)
+    expect([busy.status, busy.stderr]).toEqual([1, expect.stringContaining('[PORT_IN_USE]')])
+    for (const args of [
+      ['serve', '--data', data, '--port', 'http'],
+      ['serve', '--data', data, '--host', '0.0.0.0', '--open-reading'],
+      ['serve', '--data', data, '--log', 'loud'],
+      ['serve', 'now'],
+      ['sensor', 'add'],
+      ['sensor', 'add', 'x-1', '--data', data],
+      ['token', 'create', '--data', data],
+      ['token'],
+    ]) {
+      const wrong = await runCommand(...args)
+      expect([args, wrong.status, wrong.stdout]).toEqual([args, 2, ''])
+    }
+    const unknown = await runCommand('token', 'revoke', 'nothing', '--data', data)
+    expect([unknown.status, unknown.stderr]).toEqual([2, expect.stringContaining('[NOT_FOUND]')])
+    const long = await runCommand('serve', '--data', join(data, 'x'.repeat(120)), '--port', '0')
+    expect([long.status, long.stderr]).toEqual([1, expect.stringContaining('[OUTPUT_UNWRITABLE]')])
+  })
+
+  it('a second hub takes over a socket that a killed one left', async () => {
+    const { hub } = await serve()
+    await hub.kill()
+    expect(existsSync(join(data, 'hub.sock'))).toBe(true)
+    expect((await runCommand('sensor', 'list', '--data', data)).status).toBe(0)
+    await serve()
+    expect((await runCommand('sensor', 'list', '--data', data)).status).toBe(0)
+  })
+})
+
+/** A capture of so many SYN packets to 198.19.1.0/24 (raw IP), different for each seed. */
+function synCapture(seed: number, packets: number): Uint8Array {
+  const records = Array.from({ length: packets }, (_, index) => {
+    const frame = new Uint8Array(40)
+    const view = new DataView(frame.buffer)
+    frame.set([0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0, 198, 18, seed & 255, index & 255, 198, 19, 1, index & 255])
+    view.setUint16(20, 40_000 + (index % 1000))
+    view.setUint16(22, 23)
+    view.setUint8(32, 0x50)
+    view.setUint8(33, 2)
+    return { frame, seconds: 1_763_800_000 + seed * 60 + (index % 60) }
+  })
+  return pcap(records, { magic: MAGIC_MICROSECONDS, linkType: 101 })
+}
+
+describe('kill -9', () => {
+  it('at any moment loses no upload that has a receipt, and counts none twice', async () => {
+    let { hub, url } = await serve()
+    const token = await addLaboratory()
+    const captures = Array.from({ length: 60 }, (_, seed) => synCapture(seed, 50 + seed * 20))
+    const acknowledged = new Set<string>()
+    const uploadAll = async () => {
+      const queue = [...captures, ...captures.slice(0, 12)]
+      const worker = async () => {
+        for (let capture = queue.shift(); capture; capture = queue.shift()) {
+          const response = await put(url, token, capture).catch(() => null)
+          if (response === null) return
+          if (response.status === 201 || response.status === 200)
+            acknowledged.add(((await response.json()) as Receipt).sha256)
+        }
+      }
+      await Promise.all(Array.from({ length: 8 }, worker))
+    }
+    for (const milliseconds of [60, 200, 450]) {
+      const uploads = uploadAll()
+      await new Promise(resolve => setTimeout(resolve, milliseconds))
+      await hub.kill()
+      await uploads
+      const restarted = performance.now()
+      ;({ hub, url } = await serve())
+      expect(performance.now() - restarted).toBeLessThan(10_000)
+      const known = new Set((await receipts(url, token)).map(receipt => receipt.sha256))
+      expect([...acknowledged].filter(digest => !known.has(digest))).toEqual([])
+    }
+    await uploadAll()
+    expect(acknowledged.size).toBe(captures.length)
+    await expect
+      .poll(async () => (await receipts(url, token)).filter(({ state }) => state !== 'counted').length, {
+        timeout: 30_000,
+      })
+      .toBe(0)
+    const { body } = await read(`${url}/api/v1/sensors?since=2025-11-01&until=2025-12-01`, token)
+    const packets = captures.reduce((sum, _, seed) => sum + 50 + seed * 20, 0)
+    expect(body['rows']).toMatchObject([{ sensor: 'lab-1', packet_count: packets }])
+    await expect.poll(() => readdirSync(join(data, 'captures', 'lab-1')).length).toBe(captures.length)
+    expect(readdirSync(join(data, 'inbox', 'captures', 'lab-1'))).toEqual([])
+  })
+})
+
+describe.skipIf(!requireExternal('strace', hasCommand('strace')))('the order of a receipt', () => {
+  it('is file, rename, folder, catalog, answer', async () => {
+    const token = await addLaboratory()
+    const log = join(data, 'strace.log')
+    const hub = new CommandProcess(['serve', '--data', data, '--port', '0'], {
+      wrapper: [
+        'strace',
+        '-f',
+        '-qq',
+        '-y',
+        '-s',
+        '64',
+        '-o',
+        log,
+        '-e',
+        'trace=fsync,fdatasync,rename,renameat,renameat2,write,writev',
+      ],
+    })
+    running.push(hub)
+    const url = await hub.url(60)
+    const before = readFileSync(log, 'utf8').length
+    expect((await put(url, token, readFileSync(CAPTURE))).status).toBe(201)
+    await expect.poll(() => readFileSync(log, 'utf8').slice(before)).toContain('HTTP/1.1 201')
+    const lines = readFileSync(log, 'utf8').slice(before).split('\n')
+    const find = (pattern: RegExp, from = 0) => lines.findIndex((line, index) => index >= from && pattern.test(line))
+    const file = find(/f(data)?sync\(\d+<[^>]*inbox\/tmp\//)
+    const rename = find(/rename.*inbox\/tmp\/.*inbox\/captures\/lab-1\//, file)
+    const folder = find(/fsync\(\d+<[^>]*inbox\/captures\/lab-1>/, rename)
+    const catalog = find(/f(data)?sync\(\d+<[^>]*catalog\.duckdb/, folder)
+    const answer = find(/HTTP\/1\.1 201/, catalog)
+    const order = { file, rename, folder, catalog, answer }
+    expect(Object.values(order).every(line => line >= 0)).toBe(true)
+    expect(Object.values(order)).toEqual(Object.values(order).sort((a, b) => a - b))
+    // No answer went out before.
+    expect(find(/HTTP\/1\.1 201/)).toBe(answer)
+  })
+
+  it.each(['EIO', 'ENOSPC'])('a failed fsync (%s) gives no receipt and stops the hub', async error => {
+    const token = await addLaboratory()
+    const log = join(data, 'strace.log')
+    // From the first fsync after the start on; the catalog's own, at the start, use fdatasync or came before.
+    const hub = new CommandProcess(['serve', '--data', data, '--port', '0'], {
+      wrapper: [
+        'strace',
+        '-f',
+        '-qq',
+        '-y',
+        '-o',
+        log,
+        '-e',
+        'trace=fsync',
+        '-P',
+        join(data, 'inbox', 'captures', 'lab-1'),
+        '-e',
+        `inject=fsync:error=${error}`,
+      ],
+      env: { UV_THREADPOOL_SIZE: '1' },
+    })
+    running.push(hub)
+    const url = await hub.url(60)
+    const response = await put(url, token, readFileSync(CAPTURE)).catch(() => null)
+    if (response) expect(response.status).toBe(503)
+    expect((await hub.finished).status).toBe(1)
+    expect(hub.stderr).toContain('[STORAGE_FAILED]')
+    expect(readFileSync(log, 'utf8')).toContain('INJECTED')
+    const restarted = await serve()
+    expect(await receipts(restarted.url, token)).toEqual([])
+    expect(readdirSync(join(data, 'inbox', 'captures', 'lab-1'))).toEqual([])
+  })
+})
+
+describe('a busy port', () => {
+  it('is told apart from a hub', async () => {
+    const server = createServer()
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as { port: number }
+    const busy = await runCommand('serve', '--data', data, '--port', String(port))
+    expect([busy.status, busy.stderr]).toEqual([1, expect.stringContaining(`port ${port} is taken`)])
+    server.close()
+    writeFileSync(join(data, 'still-writable'), '')
+  })
+})
