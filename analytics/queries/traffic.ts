@@ -42,8 +42,8 @@ const SOURCES = {
 type Grouping = 'class' | 'protocol' | 'sensor' | 'none'
 
 const SERIES: Record<Grouping, Sql> = {
-  class: sql`class::VARCHAR`,
-  protocol: sql`protocol::VARCHAR`,
+  class: sql`class`,
+  protocol: sql`protocol`,
   sensor: sql`sensor`,
   none: sql`'all'`,
 }
@@ -73,14 +73,14 @@ export async function answerTraffic(
   // Only the rollup by source knows economies; the other one is much smaller.
   const sums = await session.plain(
     SUMS,
-    sql`SELECT ${bucketStart} AS bucket_start, ${SERIES[by]} AS series, sensor, sum(packet_count) AS packet_count,
+    sql`SELECT ${bucketStart} AS bucket_start, ${SERIES[by]}::VARCHAR AS series, sensor, sum(packet_count) AS packet_count,
       sum(byte_count) AS byte_count, sum(CASE WHEN ip_version = 4 THEN packet_count ELSE 0 END) AS ipv4_packet_count
       FROM ${parameters['economy'] === undefined ? sql`traffic_hour` : sql`source_hour`} WHERE ${conditions}
       GROUP BY ${bucketStart}, ${SERIES[by]}, sensor`,
   )
   const sources = await session.plain(
     SOURCES,
-    sql`SELECT bucket_start, series, count(*) AS src_addr_unique_count FROM (
+    sql`SELECT bucket_start, series::VARCHAR AS series, count(*) AS src_addr_unique_count FROM (
         SELECT DISTINCT ${bucketStart} AS bucket_start, ${SERIES[by]} AS series, src_addr_high, src_addr_low
         FROM source_hour WHERE ${conditions}
       ) AS sources GROUP BY bucket_start, series`,
