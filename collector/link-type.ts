@@ -70,8 +70,13 @@ export function isLinkTypeSupported(linkType: number): boolean {
   return SUPPORTED.has(linkType)
 }
 
+/** Name of a link type, null when it has none here. */
+export function linkTypeName(linkType: number): string | null {
+  return NAMES[linkType] ?? null
+}
+
 /** `113 (linux cooked)`, or the number alone. */
 export function formatLinkType(linkType: number): string {
-  const name = NAMES[linkType]
-  return name === undefined ? String(linkType) : `${linkType} (${name})`
+  const name = linkTypeName(linkType)
+  return name === null ? String(linkType) : `${linkType} (${name})`
 }
