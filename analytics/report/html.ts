@@ -1,6 +1,11 @@
 /** Text that came from outside, made harmless for HTML text and attribute values. */
 export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;').replaceAll("'", '&#39;')
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&#39;')
 }
 
 export interface HtmlColumn {
@@ -10,7 +15,11 @@ export interface HtmlColumn {
 }
 
 /** A table with a caption; the first cell of each row heads it. Cells are plain text and are escaped here. */
-export function htmlTable(caption: string, columns: readonly HtmlColumn[], rows: readonly (readonly string[])[]): string {
+export function htmlTable(
+  caption: string,
+  columns: readonly HtmlColumn[],
+  rows: readonly (readonly string[])[],
+): string {
   const kind = (index: number): string => (columns[index]!.numeric ? ' class="number"' : '')
   const head = columns.map(({ title }, index) => `<th scope="col"${kind(index)}>${escapeHtml(title)}</th>`).join('')
   const body = rows.map(cells => {

@@ -34,7 +34,10 @@ export function lineChart(title: string, unit: string, days: readonly string[], 
     const height = at(y(part * top))
     return `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${height}" y2="${height}" class="grid"/><text x="${LEFT - 8}" y="${height}" class="tick" text-anchor="end" dominant-baseline="middle">${showRate(part * top)}</text>`
   })
-  const labels = days.map((day, index) => `<text x="${at(x(index))}" y="${HEIGHT - 8}" class="tick" text-anchor="middle">${escapeHtml(day.slice(5))}</text>`)
+  const labels = days.map(
+    (day, index) =>
+      `<text x="${at(x(index))}" y="${HEIGHT - 8}" class="tick" text-anchor="middle">${escapeHtml(day.slice(5))}</text>`,
+  )
   const drawn = lines.map((line, index) => {
     const look = `stroke="${COLOURS[index % COLOURS.length]}" stroke-dasharray="${DASHES[index % DASHES.length]}"`
     const middle = TOP + 10 + index * 20
@@ -60,6 +63,17 @@ function path(values: Line['values'], x: (index: number) => number, y: (value: n
     .join('')
 }
 
-function points(values: Line['values'], x: (index: number) => number, y: (value: number) => number, colour: string): string {
-  return values.map((value, index) => (value === null ? '' : `<circle cx="${x(index).toFixed(1)}" cy="${y(value).toFixed(1)}" r="2.5" fill="${colour}"/>`)).join('')
+function points(
+  values: Line['values'],
+  x: (index: number) => number,
+  y: (value: number) => number,
+  colour: string,
+): string {
+  return values
+    .map((value, index) =>
+      value === null
+        ? ''
+        : `<circle cx="${x(index).toFixed(1)}" cy="${y(value).toFixed(1)}" r="2.5" fill="${colour}"/>`,
+    )
+    .join('')
 }

@@ -1,20 +1,25 @@
-import type { Answer, Ask, QueryRow } from '../../schemas/api.ts'
+import { type Answer, type Ask, QUERIES, type QueryRow } from '../../schemas/api.ts'
+import type { Row, Table } from '../../schemas/column.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import { DAY_SECONDS, formatTime, parseWeek } from '../../schemas/time.ts'
 
 /** Rows of the two rank tables, as JPCERT/CC's quarterly report has them. */
 const TOP = 5
 
-/** One day of one ranked service or economy. */
-export interface DailyFigure {
-  readonly day: string
-  /** What the figure is of: `23/tcp`, an economy, or `all`. */
-  readonly of: string
-  readonly packet_count: number
-  readonly src_addr_unique_count: number
-  /** Null when no sensor listened that day: an outage is no drop. */
-  readonly packets_per_addr_day: number | null
-}
+/** One day of one ranked service or economy, or of one traffic class. */
+export const DAILY_FIGURE = {
+  day: { type: 'text', role: 'key', sharing: 'public', doc: 'UTC day.' },
+  of: {
+    type: 'text',
+    role: 'key',
+    sharing: 'public',
+    doc: 'What the figure is of: a service such as 23/tcp, an economy, or a traffic class.',
+  },
+  packet_count: QUERIES.traffic.row.packet_count,
+  src_addr_unique_count: QUERIES.traffic.row.src_addr_unique_count,
+  packets_per_addr_day: QUERIES.traffic.row.packets_per_addr_day,
+} as const satisfies Table
+export type DailyFigure = Row<typeof DAILY_FIGURE>
 
 /** All figures of one weekly report, of scan traffic unless said otherwise. */
 export interface WeeklyFigures {
@@ -47,14 +52,22 @@ export async function weeklyFigures(ask: Ask, week: string): Promise<WeeklyFigur
   const range = { since: String(since), until: String(until) }
   const coverage = await ask('coverage', { ...range, bucket: String(DAY_SECONDS) })
   if (coverage.rows.every(row => row.coverage === 0 && row.packet_count === 0)) {
-    throw new TelescopeError('WEEK_WITHOUT_DATA', `week ${week}: no sensor listened from ${formatTime(since)} to ${formatTime(until)}; choose another week`, {
-      week,
-    })
+    throw new TelescopeError(
+      'WEEK_WITHOUT_DATA',
+      `week ${week}: no sensor listened from ${formatTime(since)} to ${formatTime(until)}; choose another week`,
+      {
+        week,
+      },
+    )
   }
   const services = await ask('ports', { ...range, class: 'scan', limit: String(TOP) })
   const economies = await ask('economies', { ...range, class: 'scan', limit: String(TOP) })
   // A sensor that the comparison leaves out is out of the daily figures too, so that one table explains the other.
-  const compared = { ...range, bucket: String(DAY_SECONDS), ...(services.meta.sensors.length > 0 ? { sensor: services.meta.sensors.join(',') } : {}) }
+  const compared = {
+    ...range,
+    bucket: String(DAY_SECONDS),
+    ...(services.meta.sensors.length > 0 ? { sensor: services.meta.sensors.join(',') } : {}),
+  }
   const daily = async (of: string | null, filter: Record<string, string>): Promise<DailyFigure[]> => {
     const { rows } = await ask('traffic', { ...compared, by: of === null ? 'class' : 'none', ...filter })
     return completeDays(rows, since, of)
@@ -67,7 +80,10 @@ export async function weeklyFigures(ask: Ask, week: string): Promise<WeeklyFigur
     until,
     services,
     economies,
-    servicesDaily: await perRow(services.rows, serviceLabel, row => ({ protocol: row.protocol, port: String(row.service_port) })),
+    servicesDaily: await perRow(services.rows, serviceLabel, row => ({
+      protocol: row.protocol,
+      port: String(row.service_port),
+    })),
     economiesDaily: await perRow(
       economies.rows,
       row => row.economy,
@@ -85,7 +101,9 @@ function completeDays(rows: readonly QueryRow<'traffic'>[], since: number, of: s
   return names.flatMap(name =>
     Array.from({ length: 7 }, (_, index): DailyFigure => {
       const day = formatTime(since + index * DAY_SECONDS)
-      const row = rows.find(({ bucket_start, series }) => Date.parse(bucket_start) === Date.parse(day) && (of !== null || series === name))
+      const row = rows.find(
+        ({ bucket_start, series }) => Date.parse(bucket_start) === Date.parse(day) && (of !== null || series === name),
+      )
       return {
         day: day.slice(0, 10),
         of: name,
@@ -96,4 +114,3 @@ function completeDays(rows: readonly QueryRow<'traffic'>[], since: number, of: s
     }),
   )
 }
-

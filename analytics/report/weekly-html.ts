@@ -45,7 +45,12 @@ function lines(figures: readonly DailyFigure[], label: (of: string) => string): 
   }))
 }
 
-function dailyTable(caption: string, days: readonly string[], figures: readonly DailyFigure[], label: (of: string) => string): string {
+function dailyTable(
+  caption: string,
+  days: readonly string[],
+  figures: readonly DailyFigure[],
+  label: (of: string) => string,
+): string {
   const rows = lines(figures, label).map(line => [line.label, ...line.values.map(showRate)])
   return htmlTable(caption, [{ title: '' }, ...days.map(day => ({ title: day.slice(5), numeric: true }))], rows)
 }
@@ -59,7 +64,10 @@ export function weeklyHtml(figures: WeeklyFigures, source: ReportSource): string
     { title: 'Rank', numeric: true },
     { title: 'Previous', numeric: true },
   ]
-  const rankOf = (row: { rank: number; previous_rank: number | null }): string[] => [String(row.rank), compared ? previous(row.previous_rank) : '–']
+  const rankOf = (row: { rank: number; previous_rank: number | null }): string[] => [
+    String(row.rank),
+    compared ? previous(row.previous_rank) : '–',
+  ]
   const unit = 'packets per address and day, mean of the sensors'
 
   const parts = [
@@ -67,22 +75,60 @@ export function weeklyHtml(figures: WeeklyFigures, source: ReportSource): string
     `<p>${days[0]} to ${days[6]}, days in UTC. <span class="mark">TLP:AMBER</span></p>`,
     source.demo ? '<p class="demo">DEMO DATA: this region is simulated.</p>' : '',
     '<h2>Overview</h2>',
-    lineChart('Packets by traffic class', unit, days, lines(figures.classesDaily, name => name)),
+    lineChart(
+      'Packets by traffic class',
+      unit,
+      days,
+      lines(figures.classesDaily, name => name),
+    ),
     `<p>${showCount(figures.services.meta.total_rows)} services were scanned from ${showCount(figures.economies.meta.total_rows)} economies. The figures below are of scan packets${leftOut.length > 0 ? `, without ${escapeHtml(leftOut.join(', '))} (coverage below 80 % in this week or the one before)` : ''}.</p>`,
     '<h2>Services</h2>',
     htmlTable(
       'Most scanned services by distinct sources',
-      [...rankColumns, { title: 'Service' }, { title: 'Name' }, { title: 'Sources', numeric: true }, { title: 'Packets', numeric: true }, { title: 'Per address and day', numeric: true }, { title: 'Mirai-like', numeric: true }],
-      figures.services.rows.map(row => [...rankOf(row), serviceLabel(row), row.service ?? '', showCount(row.src_addr_unique_count), showCount(row.packet_count), showRate(row.packets_per_addr_day), showShare(row.mirai_share)]),
+      [
+        ...rankColumns,
+        { title: 'Service' },
+        { title: 'Name' },
+        { title: 'Sources', numeric: true },
+        { title: 'Packets', numeric: true },
+        { title: 'Per address and day', numeric: true },
+        { title: 'Mirai-like', numeric: true },
+      ],
+      figures.services.rows.map(row => [
+        ...rankOf(row),
+        serviceLabel(row),
+        row.service ?? '',
+        showCount(row.src_addr_unique_count),
+        showCount(row.packet_count),
+        showRate(row.packets_per_addr_day),
+        showShare(row.mirai_share),
+      ]),
     ),
     '<p class="note">Names are those registered with IANA and do not mean that the protocol was spoken.</p>',
-    lineChart('Daily packets of these services', unit, days, lines(figures.servicesDaily, name => name)),
+    lineChart(
+      'Daily packets of these services',
+      unit,
+      days,
+      lines(figures.servicesDaily, name => name),
+    ),
     dailyTable('Packets per address and day', days, figures.servicesDaily, name => name),
     '<h2>Source regions</h2>',
     htmlTable(
       'Economies with most sources',
-      [...rankColumns, { title: 'Economy' }, { title: 'Sources', numeric: true }, { title: 'Packets', numeric: true }, { title: 'Per address and day', numeric: true }],
-      figures.economies.rows.map(row => [...rankOf(row), economyLabel(row.economy), showCount(row.src_addr_unique_count), showCount(row.packet_count), showRate(row.packets_per_addr_day)]),
+      [
+        ...rankColumns,
+        { title: 'Economy' },
+        { title: 'Sources', numeric: true },
+        { title: 'Packets', numeric: true },
+        { title: 'Per address and day', numeric: true },
+      ],
+      figures.economies.rows.map(row => [
+        ...rankOf(row),
+        economyLabel(row.economy),
+        showCount(row.src_addr_unique_count),
+        showCount(row.packet_count),
+        showRate(row.packets_per_addr_day),
+      ]),
     ),
     `<p class="note">Economy of a source address by ${escapeHtml(source.geography)}. A packet proves nothing about who sent it.</p>`,
     lineChart('Daily packets from these economies', unit, days, lines(figures.economiesDaily, economyLabel)),
@@ -90,8 +136,18 @@ export function weeklyHtml(figures: WeeklyFigures, source: ReportSource): string
     '<h2>Coverage</h2>',
     htmlTable(
       'Part of the time that each sensor listened',
-      [{ title: 'Sensor' }, { title: 'Economy' }, { title: 'Week', numeric: true }, ...days.map(day => ({ title: day.slice(5), numeric: true }))],
-      figures.sensors.rows.map(row => [row.sensor, row.economy, showShare(row.coverage), ...days.map(day => showShare(coverageOf(figures.coverage.rows, row.sensor, day)))]),
+      [
+        { title: 'Sensor' },
+        { title: 'Economy' },
+        { title: 'Week', numeric: true },
+        ...days.map(day => ({ title: day.slice(5), numeric: true })),
+      ],
+      figures.sensors.rows.map(row => [
+        row.sensor,
+        row.economy,
+        showShare(row.coverage),
+        ...days.map(day => showShare(coverageOf(figures.coverage.rows, row.sensor, day))),
+      ]),
     ),
     '<p class="note">A day without coverage is an outage and says nothing about traffic; rates use only the time listened. Definitions stand in dictionary.md, all numbers in the CSV files beside this page.</p>',
     `<p class="note">Made by Hirundo ${escapeHtml(source.version)}.</p>`,
