@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { CAPTURED_LENGTH_MAX } from '../../collector/capture-parser.ts'
+import { CHUNK_BYTES } from '../../collector/read-capture.ts'
 import { DROP_REASON_NAMES } from '../../schemas/drop-reason.ts'
 import {
   block,
@@ -485,6 +486,18 @@ describe('gzip', () => {
     const { result } = await readPackets(gzipSync(plain), { contentBytesMax: plain.length - 1 })
     expect(result.error).toMatchObject({ code: 'COMPRESSION_BOMB' })
   })
+})
+
+test('a capture of several buffers: records that lie across their ends are whole', async () => {
+  const count = 40_000
+  const records = Array.from({ length: count }, (_, index) => ({
+    frame: ethernet(0x0800, ipv4({ id: index & 0xffff }, concat(tcp(), new Uint8Array(index % 40)))),
+  }))
+  const bytes = pcap(records)
+  expect(bytes.length).toBeGreaterThan(3 * CHUNK_BYTES)
+  const { packets, result } = await readPackets(bytes)
+  expect(result).toMatchObject({ packetsRead: count, error: null })
+  expect(packets.filter(({ index, ipId, drop }) => ipId !== ((index - 1) & 0xffff) || drop >= 0)).toEqual([])
 })
 
 describe('hooks', () => {
