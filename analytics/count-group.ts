@@ -6,14 +6,14 @@ import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { addSpans } from './coverage.ts'
 import type { Database, Session } from './database.ts'
 import type { Geography } from './geography.ts'
-import { insertRow } from './insert-row.ts'
+import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
 import { BatchLoader, GROUP_FLOW_COLUMNS } from './load.ts'
 import { findContent, findReceiptRow, receiptState } from './receipts.ts'
 import { addStagedRollups, stageRollups } from './rollup.ts'
 import { readSensors } from './sensors.ts'
 import { addStagedSourceEconomies, stageSourceEconomies } from './source-economy.ts'
-import { bind, columnNames, columnType, join, type Sql, sql } from './sql.ts'
+import { bind, columnDefinitions, columnNames, columnType, join, type Sql, sql } from './sql.ts'
 import type { ParsedUpload } from './storage.ts'
 
 /**
@@ -29,14 +29,25 @@ const DAYS_PER_UPLOAD_MAX = 400
 /** 2255: beyond it microseconds are no exact numbers; such a time is a broken clock. */
 const INTERVAL_START_MAX = Number.MAX_SAFE_INTEGER
 
+/** What no upload can hold: bounds the sums, so that one that lies cannot make them too large for a number. */
+const PACKETS_PER_UPLOAD_MAX = 2 ** 34
+const BYTES_PER_UPLOAD_MAX = 2 ** 44
+
 const GROUP_FLOWS = sql`SELECT sensor, telescope_epoch, ${columnNames(
   GROUP_FLOW_COLUMNS.slice(1),
 )} FROM group_flow JOIN group_upload USING (upload)`
 
-const UPLOAD_SUM = {
+const GROUP_UPLOAD = {
   upload: { type: 'uint32', role: 'key', sharing: 'withheld', doc: 'Number in the group.' },
+  sensor: LAKE_FLOW.sensor,
+  telescope_epoch: LAKE_FLOW.telescope_epoch,
+} as const satisfies Table
+
+const UPLOAD_SUM = {
+  upload: GROUP_UPLOAD.upload,
   row_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Flows.' },
-  packet_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Packets.' },
+  packet_count: { type: 'float64', role: 'measure', sharing: 'withheld', doc: 'Packets.' },
+  byte_count: { type: 'float64', role: 'measure', sharing: 'withheld', doc: 'Bytes.' },
   day_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'UTC days.' },
   interval_last: { type: 'text', role: 'measure', sharing: 'withheld', doc: 'Latest interval, microseconds.' },
   interval_first: { type: 'text', role: 'measure', sharing: 'withheld', doc: 'Earliest interval, microseconds.' },
@@ -69,7 +80,7 @@ export async function countGroup(engine: CountingEngine, uploads: readonly Parse
     await stageRollups(session, GROUP_FLOWS)
     await stageSourceEconomies(session, engine.geography)
     await database.transaction(async () => {
-      for (const file of files) await insertRow(session, 'lake_file', LAKE_FILE, file)
+      await insertRows(session, 'lake_file', LAKE_FILE, files)
       await addStagedRollups(session)
       await addStagedSourceEconomies(session)
       for (const upload of counted) await commitUpload(session, upload, engine.nowMicros())
@@ -106,16 +117,15 @@ async function loadGroup(session: Session, uploads: readonly ParsedUpload[]): Pr
   const sensors = new Map((await readSensors(session)).map(row => [row.sensor, row]))
   const definitions = join(GROUP_FLOW_COLUMNS.map(columnType), ', ')
   await session.run(sql`CREATE OR REPLACE TEMP TABLE group_flow (${definitions})`)
-  await session.run(
-    sql`CREATE OR REPLACE TEMP TABLE group_upload (upload UINTEGER, sensor VARCHAR, telescope_epoch USMALLINT)`,
-  )
+  await session.run(sql`CREATE OR REPLACE TEMP TABLE group_upload (${columnDefinitions(GROUP_UPLOAD)})`)
+  const numbered = uploads.map(({ sensor, batches }, upload) => {
+    const known = sensors.get(sensor)
+    if (!known) throw unknownSensor(sensor)
+    return { upload, sensor, telescope_epoch: batches[0]?.metadata.telescope_epoch ?? known.telescope_epoch }
+  })
+  await insertRows(session, 'group_upload', GROUP_UPLOAD, numbered)
   const loader = await BatchLoader.open(session, 'group_flow')
   for (const [index, upload] of uploads.entries()) {
-    const sensor = sensors.get(upload.sensor)
-    if (!sensor) throw unknownSensor(upload.sensor)
-    await session.run(
-      sql`INSERT INTO group_upload VALUES (${bind('uint32', index)}, ${bind('text', upload.sensor)}, ${bind('uint16', upload.batches[0]?.metadata.telescope_epoch ?? sensor.telescope_epoch)})`,
-    )
     for (const { path, metadata } of upload.batches) {
       const rows = await blame(upload, () => loader.load(path, index))
       if (rows !== metadata.flows) throw refused(upload, `${rows} flows in a batch that says ${metadata.flows}`)
@@ -128,7 +138,7 @@ async function loadGroup(session: Session, uploads: readonly ParsedUpload[]): Pr
 async function checkUploads(session: Session, uploads: readonly ParsedUpload[]): Promise<void> {
   const sums = await session.plain(
     UPLOAD_SUM,
-    sql`SELECT upload, count(*) AS row_count, sum(packet_count) AS packet_count,
+    sql`SELECT upload, count(*) AS row_count, sum(packet_count::DOUBLE) AS packet_count, sum(byte_count::DOUBLE) AS byte_count,
       count(DISTINCT date_trunc('day', interval_start)) AS day_count,
       epoch_us(max(interval_start))::VARCHAR AS interval_last, epoch_us(min(interval_start))::VARCHAR AS interval_first
       FROM group_flow GROUP BY upload`,
@@ -141,6 +151,9 @@ async function checkUploads(session: Session, uploads: readonly ParsedUpload[]):
   }
   for (const row of sums) {
     const upload = uploads[row.upload]!
+    if (row.packet_count > PACKETS_PER_UPLOAD_MAX || row.byte_count > BYTES_PER_UPLOAD_MAX) {
+      throw refused(upload, `${row.packet_count} packets of ${row.byte_count} bytes, more than can be`)
+    }
     if (row.day_count > DAYS_PER_UPLOAD_MAX) {
       throw refused(upload, `packets of ${row.day_count} days, at most ${DAYS_PER_UPLOAD_MAX} are taken; set the clock`)
     }

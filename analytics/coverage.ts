@@ -3,7 +3,7 @@ import type { Table } from '../schemas/column.ts'
 import { joinSpans, type ListenedSpan } from '../schemas/coverage.ts'
 import { DAY_SECONDS, HOUR_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import type { Session } from './database.ts'
-import { insertRow } from './insert-row.ts'
+import { insertRows } from './insert-rows.ts'
 import { bind, bindList, sql } from './sql.ts'
 
 /** When sensors listened: spans of uploads, joined over silences that are likely. Times are Unix microseconds. */
@@ -26,16 +26,19 @@ export async function addSpans(
   sha256: string,
   spans: readonly ListenedSpan[],
 ): Promise<void> {
-  for (const span of spans) {
-    await insertRow(session, 'coverage_span', COVERAGE_SPAN, {
+  await insertRows(
+    session,
+    'coverage_span',
+    COVERAGE_SPAN,
+    spans.map(span => ({
       sensor,
       sha256,
       listened_from: span.from,
       listened_to: span.to,
       basis: SPAN_BASES.indexOf(span.basis),
       packet_count: span.packets,
-    })
-  }
+    })),
+  )
 }
 
 /** Joined spans per sensor, disjoint and in order, that touch [from, to); a sensor that never listened has none. */
@@ -99,19 +102,18 @@ export async function cutCoverage(session: Session, from: number, to: number): P
   const touched = sql`listened_to > ${bind('timestamp_us', from)} AND listened_from < ${bind('timestamp_us', to)}`
   const rows = await session.plain(COVERAGE_SPAN, sql`SELECT * FROM coverage_span WHERE ${touched}`)
   await session.run(sql`DELETE FROM coverage_span WHERE ${touched}`)
-  for (const row of rows) {
-    const length = row.listened_to - row.listened_from
-    for (const [start, end] of [
-      [row.listened_from, from],
-      [to, row.listened_to],
-    ] as const) {
-      if (start >= end) continue
-      await insertRow(session, 'coverage_span', COVERAGE_SPAN, {
-        ...row,
-        listened_from: start,
-        listened_to: end,
-        packet_count: Math.round((row.packet_count * (end - start)) / length),
-      })
-    }
-  }
+  const parts = rows.flatMap(row =>
+    [
+      { ...row, listened_to: Math.min(row.listened_to, from) },
+      { ...row, listened_from: Math.max(row.listened_from, to) },
+    ]
+      .filter(part => part.listened_from < part.listened_to)
+      .map(part => ({
+        ...part,
+        packet_count: Math.round(
+          (row.packet_count * (part.listened_to - part.listened_from)) / (row.listened_to - row.listened_from),
+        ),
+      })),
+  )
+  await insertRows(session, 'coverage_span', COVERAGE_SPAN, parts)
 }

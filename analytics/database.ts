@@ -274,7 +274,10 @@ function bindings(query: Sql): [DuckDBValue[]?, DuckDBType[]?] {
   return [
     query.values.map(({ type, list, value }) => {
       if (value === null) return null
-      if (list) return listValue((value as readonly SqlScalar[]).map(item => scalar(type, item)))
+      if (list)
+        return listValue(
+          (value as readonly (SqlScalar | null)[]).map(item => (item === null ? null : scalar(type, item))),
+        )
       return scalar(type, value as SqlScalar)
     }),
     query.values.map(({ type, list }) => (list ? LIST(DRIVER_TYPES[type]) : DRIVER_TYPES[type])),

@@ -16,11 +16,14 @@ export const ROLLUPS: Readonly<Record<string, Table>> = {
   sensor_hour: SENSOR_HOUR,
 }
 
-/** The rows of a rollup, from anything with the columns of LAKE_FLOW, in an order that its readers skip well by. */
+/**
+ * The rows of a rollup, from anything with the columns of LAKE_FLOW, in an order that its readers skip well by. Sums of
+ * integers are exact as DOUBLE below 2^53, far above what uploads may hold, and take half the time of 128-bit ones.
+ */
 export function rollupRows(table: Table, flows: Sql): Sql {
   const keys = physicalColumns(withRole(table, 'key')).filter(column => column.name !== 'bucket_start')
   const sums = physicalColumns(withRole(table, 'measure')).map(
-    column => sql`sum(${identifier(column.name)})::${typeName(column.type)} AS ${identifier(column.name)}`,
+    column => sql`sum(${identifier(column.name)}::DOUBLE)::${typeName(column.type)} AS ${identifier(column.name)}`,
   )
   return sql`SELECT date_trunc('hour', interval_start) AS bucket_start, ${columnNames(keys)}, ${join(sums, ', ')}
     FROM (${flows}) AS flows GROUP BY date_trunc('hour', interval_start), ${columnNames(keys)} ORDER BY bucket_start, sensor`

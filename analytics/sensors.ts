@@ -10,7 +10,7 @@ import { isSensorId } from '../schemas/batch.ts'
 import { SENSOR } from '../schemas/catalog.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import type { Database, Session } from './database.ts'
-import { insertRow } from './insert-row.ts'
+import { insertRows } from './insert-rows.ts'
 import { formatMicroseconds, type PlainRow } from './rows.ts'
 import { bind, sql } from './sql.ts'
 import type { NewSensor, SensorRecord } from './storage.ts'
@@ -46,7 +46,7 @@ export async function addSensor(database: Database, sensor: NewSensor, nowMicros
         )
       }
     }
-    await insertRow(session, 'sensor', SENSOR, row)
+    await insertRows(session, 'sensor', SENSOR, [row])
   })
   return sensorRecord(row)
 }

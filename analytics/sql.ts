@@ -12,7 +12,7 @@ type BindType = Exclude<ColumnType, 'ip_addr' | 'json'> | 'int64'
 export interface BoundValue {
   readonly type: BindType
   readonly list: boolean
-  readonly value: SqlScalar | readonly SqlScalar[] | null
+  readonly value: SqlScalar | readonly (SqlScalar | null)[] | null
 }
 export type SqlScalar = string | number | bigint | boolean
 
@@ -28,7 +28,7 @@ export function bind(type: BindType, value: SqlScalar | null): BoundValue {
 }
 
 /** A bound list, for `IN (SELECT unnest(…))` and for `read_parquet`. */
-export function bindList(type: BindType, value: readonly SqlScalar[]): BoundValue {
+export function bindList(type: BindType, value: readonly (SqlScalar | null)[]): BoundValue {
   return { type, list: true, value }
 }
 

@@ -1,6 +1,6 @@
 import { TOKEN, TOKEN_ROLES, type TokenRole } from '../schemas/catalog.ts'
 import type { Database } from './database.ts'
-import { insertRow } from './insert-row.ts'
+import { insertRows } from './insert-rows.ts'
 import { formatMicroseconds, type PlainRow } from './rows.ts'
 import { bind, sql } from './sql.ts'
 import type { Storage, TokenRecord } from './storage.ts'
@@ -11,14 +11,16 @@ export async function addToken(
   nowMicros: number,
 ): Promise<void> {
   await database.transaction(session =>
-    insertRow(session, 'token', TOKEN, {
-      token_sha256: token.sha256,
-      token_id: token.id,
-      role: TOKEN_ROLES.indexOf(token.role),
-      sensor: token.sensor,
-      created_at: nowMicros,
-      revoked_at: null,
-    }),
+    insertRows(session, 'token', TOKEN, [
+      {
+        token_sha256: token.sha256,
+        token_id: token.id,
+        role: TOKEN_ROLES.indexOf(token.role),
+        sensor: token.sensor,
+        created_at: nowMicros,
+        revoked_at: null,
+      },
+    ]),
   )
 }
 
