@@ -50,8 +50,10 @@ export async function sendSpool(request: SendRequest): Promise<SendSummary> {
   const spool = new Spool(request.spool)
   const summary = { sent: 0, refused: 0 }
   let failures = 0
+  /** Failures of each batch, so that one that the hub stumbles over does not keep the others waiting. */
+  const failuresOf = new Map<string, number>()
   for (;;) {
-    const [sha256] = spool.waiting()
+    const sha256 = leastFailed(spool.waiting(), failuresOf)
     if (request.signal.aborted || (sha256 === undefined && !request.watch)) break
     if (sha256 === undefined) {
       await pause(WATCH_MS, request.signal)
@@ -60,6 +62,7 @@ export async function sendSpool(request: SendRequest): Promise<SendSummary> {
     const outcome = await sendOne(spool, sha256, request)
     if (outcome.kind === 'retry') {
       failures++
+      failuresOf.set(sha256, (failuresOf.get(sha256) ?? 0) + 1)
       if (request.signal.aborted) break
       if (failures >= TRIES_MAX && !request.watch) throw giveUp(outcome.why, spool.waiting().length)
       await pause(retryDelay(request.retryMs ?? RETRY_MS, failures), request.signal)
@@ -77,6 +80,12 @@ export async function sendSpool(request: SendRequest): Promise<SendSummary> {
     }
   }
   return { ...summary, waiting: spool.waiting().length }
+}
+
+function leastFailed(waiting: readonly string[], failuresOf: ReadonlyMap<string, number>): string | undefined {
+  let chosen = waiting[0]
+  for (const sha256 of waiting) if ((failuresOf.get(sha256) ?? 0) < (failuresOf.get(chosen!) ?? 0)) chosen = sha256
+  return chosen
 }
 
 async function sendOne(spool: Spool, sha256: string, { hub, identity, signal }: SendRequest): Promise<Outcome> {
