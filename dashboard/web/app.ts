@@ -257,7 +257,7 @@ export class HirundoApp extends LitElement {
   private footer(status: Status | null): TemplateResult {
     return html`<footer>
       <p>${STRINGS.footTime} ${STRINGS.footService} ${status ? STRINGS.footEconomy(status.geography) : nothing}</p>
-      ${status ? html`<p>${STRINGS.footVersion(status.version)} · <a href="/api/v1/openapi.json">API</a>${status.role === 'anonymous' ? nothing : html` · <button type="button" class="quiet-button" @click=${this.leave}>${STRINGS.signOut}</button>`}</p>` : nothing}
+      ${status ? html`<p>${STRINGS.footVersion(status.version)} · <a href="/api/v1/openapi.json">API</a>${status.role === 'anonymous' || status.demo ? nothing : html` · <button type="button" class="quiet-button" @click=${this.leave}>${STRINGS.signOut}</button>`}</p>` : nothing}
     </footer>`
   }
 }

@@ -2,12 +2,12 @@ import { html, LitElement, type TemplateResult } from 'lit'
 import type { Answer, QueryParameters } from '../../schemas/api.ts'
 import { answerUrl } from './api.ts'
 import { formatRange, formatRate, formatShare } from './format.ts'
-import { fetchRanked, filterParameters, type PageContext, type RankedAnswer, rangeParameters } from './page-context.ts'
+import { filterParameters, type PageContext, rangeParameters } from './page-context.ts'
 import { formatPort } from './port-text.ts'
-import { economiesTable, filterLink, portsTable } from './rank-tables.ts'
+import { economiesTable, fetchRanking, filterLink, portsTable, type Ranking } from './rank-tables.ts'
 import { Read } from './read.ts'
 import { fetchRising, type Rising } from './rising-read.ts'
-import { sensorState, sensorTable } from './sensor-table.ts'
+import { momentText, sensorState, sensorTable } from './sensor-table.ts'
 import { STRINGS } from './strings.ts'
 import { readState } from './table-parts.ts'
 import './traffic-figure.ts'
@@ -20,8 +20,8 @@ export class HomePage extends LitElement {
   declare context: PageContext
   /** The app reads the sensors, since filters need their names as well. */
   declare sensors: Read<Answer<'sensors'>>
-  private readonly ports = new Read<RankedAnswer<'ports'>>(this)
-  private readonly economies = new Read<RankedAnswer<'economies'>>(this)
+  private readonly ports = new Read<Ranking<'ports'>>(this)
+  private readonly economies = new Read<Ranking<'economies'>>(this)
   private readonly rising = new Read<Rising>(this)
 
   protected override createRenderRoot(): HTMLElement {
@@ -37,9 +37,9 @@ export class HomePage extends LitElement {
       compare: view.compare,
       limit: String(view.rows),
     }
-    this.ports.run(answerUrl('ports', ranked), context.revision, signal => fetchRanked('ports', ranked, signal))
+    this.ports.run(answerUrl('ports', ranked), context.revision, signal => fetchRanking('ports', ranked, signal))
     this.economies.run(answerUrl('economies', ranked), context.revision, signal =>
-      fetchRanked('economies', ranked, signal),
+      fetchRanking('economies', ranked, signal),
     )
     const { compare: _compare, limit: _limit, ...asked } = ranked
     this.rising.run(answerUrl('ports', asked), context.revision, signal => fetchRising(context, signal))
@@ -52,7 +52,7 @@ export class HomePage extends LitElement {
       <div class="answers">
         <section class="panel" aria-labelledby="rising-title">
           <h2 id="rising-title">${STRINGS.risingTitle}</h2>
-          ${readState(this.rising, 3, rising => this.risingList(rising))}
+          ${readState(this.rising, 5, rising => this.risingList(rising))}
         </section>
         <section class="panel" aria-labelledby="reporting-title">
           <h2 id="reporting-title">${STRINGS.reportingTitle}</h2>
@@ -102,8 +102,10 @@ export class HomePage extends LitElement {
     const { rows } = answer
     if (rows.length === 0) return html`<p>${STRINGS.reportingNone}</p>`
     const gaps = rows.filter(row => sensorState(row.coverage) !== 'full')
-    if (gaps.length === 0) return html`<p>${STRINGS.reportingAll(rows.length)}</p>`
-    return html`<p>${STRINGS.reportingSome(rows.length - gaps.length, rows.length)}</p>
+    const uploads = rows.flatMap(row => row.last_upload_at ?? []).sort()
+    const last = uploads.at(-1)
+    return html`<p>${gaps.length === 0 ? STRINGS.reportingAll(rows.length) : STRINGS.reportingSome(rows.length - gaps.length, rows.length)}</p>
+      <p class="quiet">${last === undefined ? STRINGS.noUpload : STRINGS.lastUpload(momentText(last))}</p>
       <ul class="gaps">${gaps.map(
         row => html`<li><a href=${filterLink(this.context, 'sensor', row.sensor)}>${row.sensor}</a>
           <span class="state ${sensorState(row.coverage)}">${STRINGS.sensorState[sensorState(row.coverage)]}</span>

@@ -1,6 +1,5 @@
-import type { Answer, QueryName, QueryParameters, QueryRow, Status } from '../../schemas/api.ts'
+import type { QueryRow, Status } from '../../schemas/api.ts'
 import { formatTime } from '../../schemas/time.ts'
-import { fetchAnswer } from './api.ts'
 import { type BucketSeconds, chooseBucket, type TimeRange } from './range.ts'
 import type { Filters, View } from './url-state.ts'
 
@@ -56,29 +55,4 @@ export function bucketOf(context: PageContext): BucketSeconds {
 export function sensorNames(context: PageContext): string[] {
   const { sensor } = context.view.filters
   return context.sensors.map(row => row.sensor).filter(name => sensor.length === 0 || sensor.includes(name))
-}
-
-export interface RankedAnswer<N extends QueryName> {
-  readonly answer: Answer<N>
-  readonly parameters: QueryParameters<N>
-  /** True when a comparison was wished for and no sensor has enough coverage in both periods. */
-  readonly noBaseline: boolean
-}
-
-/**
- * A ranking beside the period before. Where no sensor listened enough in both periods all would leave the answer, so
- * it is asked again without comparison, and says so.
- */
-export async function fetchRanked<N extends 'ports' | 'economies'>(
-  name: N,
-  parameters: QueryParameters<N>,
-  signal: AbortSignal,
-): Promise<RankedAnswer<N>> {
-  const answer = await fetchAnswer(name, parameters, signal)
-  const { sensors, sensors_left_out } = answer.meta
-  if (parameters.compare === 'none' || sensors.length > 0 || sensors_left_out.length === 0) {
-    return { answer, parameters, noBaseline: false }
-  }
-  const alone = { ...parameters, compare: 'none' }
-  return { answer: await fetchAnswer(name, alone, signal), parameters: alone, noBaseline: true }
 }

@@ -4,18 +4,10 @@ import { coverageBySensor, weightedRate } from './align.ts'
 import { answerUrl, fetchAnswer } from './api.ts'
 import { definitionButton } from './definition.ts'
 import { formatCount, formatRange, formatRate, formatShare } from './format.ts'
-import {
-  bucketOf,
-  fetchRanked,
-  filterParameters,
-  type PageContext,
-  type RankedAnswer,
-  rangeParameters,
-  sensorNames,
-} from './page-context.ts'
+import { bucketOf, filterParameters, type PageContext, rangeParameters, sensorNames } from './page-context.ts'
 import { formatPort } from './port-text.ts'
 import type { BucketSeconds } from './range.ts'
-import { economiesTable, economyLink, filterLink } from './rank-tables.ts'
+import { economiesTable, economyLink, fetchRanking, filterLink, type Ranking } from './rank-tables.ts'
 import { Read } from './read.ts'
 import { RISING_FACTOR_MIN } from './rising.ts'
 import { fetchPortChange, PORT_ROWS_MAX, type PortChange } from './rising-read.ts'
@@ -43,7 +35,7 @@ interface Figures {
   readonly own: QueryRow<'ports'> | null
   /** Its row among all ports: rank and share. Null when its rank is beyond PORT_ROWS_MAX. */
   readonly ranked: QueryRow<'ports'> | null
-  readonly ranking: RankedAnswer<'ports'>
+  readonly ranking: Ranking<'ports'>
 }
 
 interface AtSensors {
@@ -59,7 +51,7 @@ export class PortPage extends LitElement {
   private readonly figures = new Read<Figures>(this)
   private readonly change = new Read<PortChange>(this)
   private readonly sources = new Read<Answer<'sources'>>(this)
-  private readonly economies = new Read<RankedAnswer<'economies'>>(this)
+  private readonly economies = new Read<Ranking<'economies'>>(this)
   private readonly atSensors = new Read<AtSensors>(this)
 
   protected override createRenderRoot(): HTMLElement {
@@ -95,7 +87,7 @@ export class PortPage extends LitElement {
       fetchAnswer('sources', sourceParameters, signal),
     )
     const ranked = { ...asked, compare, limit: String(rows) }
-    this.economies.run(answerUrl('economies', ranked), revision, signal => fetchRanked('economies', ranked, signal))
+    this.economies.run(answerUrl('economies', ranked), revision, signal => fetchRanking('economies', ranked, signal))
     this.atSensors.run(answerUrl('traffic', sensorParameters), revision, signal => this.readSensors(signal))
   }
 
@@ -105,7 +97,7 @@ export class PortPage extends LitElement {
     const everything = { ...others, compare: context.view.compare, limit: String(PORT_ROWS_MAX) }
     const [own, ranking] = await Promise.all([
       fetchAnswer('ports', { ...asked, compare: 'none', limit: '1' }, signal),
-      fetchRanked('ports', everything, signal),
+      fetchRanking('ports', everything, signal),
     ])
     const ranked = ranking.answer.rows.find(row => row.protocol === protocol && String(row.service_port) === port)
     return { own: own.rows[0] ?? null, ranked: ranked ?? null, ranking }
@@ -167,9 +159,9 @@ export class PortPage extends LitElement {
         ${figure('mirai_share', number(own.mirai_share, formatShare))}
       </dl>
       <div class="port-change">${readState(this.change, 1, change => this.changeLine(change))}</div>
-      ${comparisonNote(ranking.answer.meta, ranking.noBaseline)}
+      ${comparisonNote(ranking.answer.meta, ranking.parameters.compare)}
       <div class="panel-foot">
-        ${measuredDetails('ports', ['rank', 'src_addr_unique_count', 'packets_per_addr_day', 'packet_count', 'share', 'mirai_share'], ranking.answer.meta, null)}
+        ${measuredDetails('ports', ['rank', 'src_addr_unique_count', 'packets_per_addr_day', 'packet_count', 'share', 'mirai_share'], ranking.answer.meta, false)}
         ${downloads('ports', { ...this.asked, compare: 'none', limit: '1' }, STRINGS.portFigures)}
       </div>`
   }
@@ -209,7 +201,7 @@ export class PortPage extends LitElement {
         </table>`,
       )}
       <div class="panel-foot">
-        ${measuredDetails('sources', columns, answer.meta, null)}
+        ${measuredDetails('sources', columns, answer.meta, false)}
         <span class="count">${STRINGS.totalRows(formatCount(answer.rows.length), formatCount(answer.meta.total_rows))}</span>
         ${downloads('sources', this.sourceParameters, STRINGS.sourcesTitle)}
       </div>`

@@ -1,7 +1,8 @@
 import { html, nothing, type TemplateResult } from 'lit'
-import type { QueryRow } from '../../schemas/api.ts'
+import type { Answer, QueryParameters, QueryRow } from '../../schemas/api.ts'
+import { fetchAnswer } from './api.ts'
 import { economyName, formatCount } from './format.ts'
-import type { PageContext, RankedAnswer } from './page-context.ts'
+import type { PageContext } from './page-context.ts'
 import { formatPort } from './port-text.ts'
 import { STRINGS } from './strings.ts'
 import {
@@ -21,6 +22,20 @@ import { type FilterName, filterValues, formatView, ROW_LIMITS, viewOf } from '.
 /** Tables that rank: ports and economies. */
 
 type Ranked = 'ports' | 'economies'
+
+/** A ranking as it was asked for and answered. */
+export interface Ranking<N extends Ranked> {
+  readonly parameters: QueryParameters<N>
+  readonly answer: Answer<N>
+}
+
+export async function fetchRanking<N extends Ranked>(
+  name: N,
+  parameters: QueryParameters<N>,
+  signal: AbortSignal,
+): Promise<Ranking<N>> {
+  return { parameters, answer: await fetchAnswer(name, parameters, signal) }
+}
 
 const COLUMNS = {
   ports: [
@@ -48,7 +63,7 @@ const COLUMNS = {
 /** Columns whose cells hold text; all others are numbers. */
 const TEXT_COLUMNS: readonly string[] = ['previous_rank', 'service_port', 'service', 'economy']
 
-export function portsTable(context: PageContext, read: RankedAnswer<'ports'>): TemplateResult {
+export function portsTable(context: PageContext, read: Ranking<'ports'>): TemplateResult {
   return rankTable(
     context,
     'ports',
@@ -67,7 +82,7 @@ export function portsTable(context: PageContext, read: RankedAnswer<'ports'>): T
   )
 }
 
-export function economiesTable(context: PageContext, title: string, read: RankedAnswer<'economies'>): TemplateResult {
+export function economiesTable(context: PageContext, title: string, read: Ranking<'economies'>): TemplateResult {
   return rankTable(
     context,
     'economies',
@@ -86,7 +101,7 @@ export function economiesTable(context: PageContext, title: string, read: Ranked
 
 /** The economy's name; following it shows only its sources. */
 export function economyLink(context: PageContext, economy: string): TemplateResult {
-  return html`<a href=${filterLink(context, 'economy', economy)}>${economyName(economy)}</a> <small>${economy}</small>`
+  return html`<a href=${filterLink(context, 'economy', economy)}>${economyName(economy)}</a> <small class="code">${economy}</small>`
 }
 
 /** The same page with one more value let through. */
@@ -99,16 +114,15 @@ function rankTable<N extends Ranked>(
   context: PageContext,
   query: N,
   title: string,
-  read: RankedAnswer<N>,
+  read: Ranking<N>,
   cells: (row: QueryRow<N>, compared: boolean) => TemplateResult,
 ): TemplateResult {
   const { meta, rows } = read.answer
-  if (rows.length === 0) return html`${comparisonNote(meta, read.noBaseline)}${emptyPanel(context)}`
+  if (rows.length === 0) return html`${comparisonNote(meta, read.parameters.compare)}${emptyPanel(context)}`
   const compared = meta.previous_since !== null
-  const state = read.noBaseline ? 'no-baseline' : compared ? 'compared' : 'none'
   const columns = COLUMNS[query]
   return html`
-    ${comparisonNote(meta, read.noBaseline)}
+    ${comparisonNote(meta, read.parameters.compare)}
     ${scrollBox(
       title,
       html`<table data-query=${query}>
@@ -118,7 +132,7 @@ function rankTable<N extends Ranked>(
       </table>`,
     )}
     <div class="panel-foot">
-      ${measuredDetails(query, columns, meta, state)}
+      ${measuredDetails(query, columns, meta, true)}
       <span class="count">${STRINGS.totalRows(formatCount(rows.length), formatCount(meta.total_rows))}</span>
       ${meta.total_rows > ROW_LIMITS[0] ? rowChoice(context) : nothing}
       ${downloads(query, read.parameters, title)}

@@ -35,7 +35,7 @@ export async function fetchRising(context: PageContext, signal: AbortSignal): Pr
     signal,
   )
   // The same sensors on both sides: those that had enough coverage in both periods.
-  if (now.meta.sensors.length === 0) return { hasBaseline: false, ports: [] }
+  if (now.meta.previous_since === null) return { hasBaseline: false, ports: [] }
   const before = await fetchAnswer(
     'ports',
     {

@@ -59,7 +59,7 @@ export function sensorTable(
       </table>`,
     )}
     <div class="panel-foot">
-      ${measuredDetails('sensors', COLUMNS, answer.meta, null)}
+      ${measuredDetails('sensors', COLUMNS, answer.meta, false)}
       ${downloads('sensors', parameters, STRINGS.sensorsTitle)}
     </div>`
 }

@@ -102,6 +102,8 @@ export const STRINGS = {
   reportingTitle: 'Are all sensors reporting?',
   reportingAll: (count: number) => `All ${count} sensors listened through the whole range.`,
   reportingSome: (count: number, total: number) => `${count} of ${total} sensors listened through the whole range.`,
+  lastUpload: (time: string) => `Last upload ${time} UTC.`,
+  noUpload: 'No upload so far.',
   reportingNone: 'No sensor is registered yet.',
   reportingGap: (share: string) => `listened ${share}`,
   sensorState: { full: 'reporting', part: 'gaps', none: 'silent' },

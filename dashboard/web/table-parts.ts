@@ -75,28 +75,31 @@ export function measuredDetails(
   query: QueryName,
   columns: readonly ColumnLabel[],
   meta: AnswerMeta,
-  compare: 'compared' | 'none' | 'no-baseline' | null,
+  isRanking: boolean,
 ): TemplateResult {
-  const previous =
+  const compared =
     meta.previous_since === null
-      ? null
-      : formatRange({ since: Date.parse(meta.previous_since) / 1000, until: Date.parse(meta.since) / 1000 })
+      ? STRINGS.notCompared
+      : STRINGS.comparedWith(
+          formatRange({ since: Date.parse(meta.previous_since) / 1000, until: Date.parse(meta.since) / 1000 }),
+        )
   return html`<details class="measured">
     <summary>${STRINGS.measured}</summary>
     <p>
       ${STRINGS.measuredSensors(meta.sensors)} ${STRINGS.measuredExposure(formatCount(meta.exposed_addr_days))}
-      ${compare === 'compared' && previous ? STRINGS.comparedWith(previous) : nothing}
-      ${compare === 'none' ? STRINGS.notCompared : nothing}
+      ${isRanking ? compared : nothing}
     </p>
     <dl>${columns.map(column => html`<dt>${STRINGS.columns[column]}</dt><dd>${columnDoc(query, column)}</dd>`)}</dl>
   </details>`
 }
 
-/** A sentence that must not be folded away: sensors left out, or no comparison possible. */
-export function comparisonNote(meta: AnswerMeta, noBaseline: boolean): TemplateResult | typeof nothing {
-  if (noBaseline) return html`<p class="note">${STRINGS.noBaseline}</p>`
-  if (meta.sensors_left_out.length === 0) return nothing
-  return html`<p class="note">${STRINGS.measuredLeftOut(meta.sensors_left_out)}</p>`
+/** A sentence that must not be folded away: sensors left out, or no comparison possible though it was wished for. */
+export function comparisonNote(meta: AnswerMeta, compare: string | undefined): TemplateResult | typeof nothing {
+  if (meta.sensors_left_out.length > 0) {
+    return html`<p class="note">${STRINGS.measuredLeftOut(meta.sensors_left_out)}</p>`
+  }
+  const isMissing = compare === 'previous' && meta.previous_since === null
+  return isMissing ? html`<p class="note">${STRINGS.noBaseline}</p>` : nothing
 }
 
 /** Wide tables scroll inside their own box, by keyboard too. */
