@@ -274,6 +274,11 @@ const UDP_AND_ICMP_CASES: readonly Case[] = [
     line: '4,198.51.100.7,203.0.113.9,17,28,64,4660,5353,161,,,,,,scan,,',
   },
   {
+    why: 'UDP cut within the ports',
+    frame: ipv4({ protocol: 17 }, udp(5353, 161)).slice(0, 23),
+    line: '4,198.51.100.7,203.0.113.9,17,28,64,4660,,,,,,,,,,transport_truncated',
+  },
+  {
     why: 'ICMP echo request',
     frame: ipv4({ protocol: 1 }, icmp(8, 0)),
     line: '4,198.51.100.7,203.0.113.9,1,28,64,4660,,,8,0,,,,scan,,',

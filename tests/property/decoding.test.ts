@@ -126,6 +126,18 @@ describe('decode', () => {
     )
   })
 
+  test('each of our frames cut at each byte: nothing behind the cut changes anything', () => {
+    for (const frame of FRAMES) {
+      for (let cut = 0; cut <= frame.length; cut++) {
+        const plain = decoded(frame.slice(0, cut), 0, cut, 1)
+        const poisoned = concat(frame.slice(0, cut), new Uint8Array(64).fill(0xa5))
+        expect(decoded(poisoned, 0, cut, 1)).toEqual(plain)
+        // The true continuation must not be seen either.
+        expect(decoded(frame, 0, cut, 1)).toEqual(plain)
+      }
+    }
+  })
+
   test('a longer capture of the same frame never knows less', () => {
     fc.assert(
       fc.property(fc.constantFrom(...FRAMES), fc.nat(140), (frame, cut) => {
