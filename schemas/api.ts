@@ -23,7 +23,10 @@ const RANGE = {
     type: 'time',
     doc: 'Start, inclusive: day, ISO 8601 time with zone, or Unix seconds; on an hour. Default: seven days before until.',
   },
-  until: { type: 'time', doc: 'End, exclusive, on an hour. Default: the end of the last UTC day that has data.' },
+  until: {
+    type: 'time',
+    doc: 'End, exclusive, on an hour. Default: the end of the last UTC day that has data; days still to come count only when there are no others.',
+  },
 } as const satisfies ParameterTable
 
 const FILTERS = {
@@ -42,7 +45,7 @@ const COMPARE = {
     type: 'choice',
     choices: ['previous', 'none'],
     default: 'previous',
-    doc: 'previous: ranks of the period of the same length just before stand beside, and sensors with coverage below 80 % in either period leave both; none: no comparison, no sensor leaves.',
+    doc: 'previous: ranks of the period of the same length just before stand beside, and sensors with coverage below 80 % in either period leave both; when no sensor covered both, nothing is compared and none leaves; none: no comparison, no sensor leaves.',
   },
 } as const satisfies ParameterTable
 
@@ -58,7 +61,7 @@ const rate = {
   role: 'measure',
   sharing: 'public',
   nullable: true,
-  doc: 'IPv4 packets per address per day: the unweighted mean of the rates of the sensors that listened; a rate is packets / exposed address-days. Null when no sensor listened.',
+  doc: 'IPv4 packets per address per day: the unweighted mean of the rates of the sensors that listened; a rate is packets / exposed address-days. Null when no sensor listened, in a bucket for at least 60 s.',
 } as const satisfies Column
 const share = {
   type: 'float64',
@@ -70,7 +73,7 @@ const rank = {
   type: 'uint32',
   role: 'measure',
   sharing: 'public',
-  doc: 'Place by distinct sources, from 1; equal sources by packets, then by name.',
+  doc: 'Place by distinct sources, from 1; equal sources by packets, then by protocol number and port, or by economy.',
 } as const satisfies Column
 const previousRank = {
   type: 'uint32',
