@@ -5,6 +5,9 @@ import type { Receipt, TokenRole, UploadKind } from '../schemas/catalog.ts'
 /**
  * The storage seam: all that the rest of the hub may ask of the engine that keeps and counts the data. DuckDB over
  * Parquet (`duckdb-storage.ts`) is the embedded default; ClickHouse would stand behind the same lines.
+ *
+ * STORAGE_FAILED with the detail `fatal: true` is final: nothing works any more until the storage is opened again, so
+ * the process exits. With `fatal: false`, and DISK_FULL, the call failed and a later one may not.
  */
 export interface Storage {
   // --- sensors and tokens
@@ -35,6 +38,10 @@ export interface Storage {
   /**
    * Counts a group of parsed uploads in one transaction: their flows become Parquet files (durable before the
    * commit), the manifest, coverage, source economies and rollups follow, receipts turn to counted. All or nothing.
+   * Content that was counted before, or stands twice in the group, is counted once, whatever `duplicate_of` says.
+   * Calls run one after another.
+   * @throws BATCH_INVALID with the details sensor and sha256 of the upload that cannot be counted: quarantine that one
+   *   and count the others; SENSOR_UNKNOWN
    */
   countGroup(uploads: readonly ParsedUpload[]): Promise<void>
   quarantine(sensor: string, sha256: string, error: { code: string; message: string }): Promise<void>
@@ -111,6 +118,7 @@ export interface ParsedUpload {
 export interface Overview {
   readonly since: number | null
   readonly until: number | null
+  /** All uploads ever received, whatever became of them. */
   readonly received: number
   readonly counted: number
   readonly quarantined: number

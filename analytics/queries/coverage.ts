@@ -1,10 +1,10 @@
 import { type Answer, QUERIES, type QueryParameters, type QueryRow } from '../../schemas/api.ts'
 import type { Table } from '../../schemas/column.ts'
 import { formatTime, MICROSECONDS } from '../../schemas/time.ts'
-import { listenedByBucket, readCoverage } from '../coverage.ts'
+import { listenedByBucket } from '../coverage.ts'
 import { sql } from '../sql.ts'
 import { bucketOf } from './buckets.ts'
-import { answerMeta, readExposures } from './exposure.ts'
+import { answerMeta, exposuresOf, readSpans } from './exposure.ts'
 import { rollupConditions } from './filters.ts'
 import { checkParameters, type QueryContext, resolveRange, selectSensors } from './request.ts'
 
@@ -21,13 +21,8 @@ export async function answerCoverage(
   const bucket = Number(parameters['bucket'])
   const range = await resolveRange(context, parameters, bucket)
   const sensors = await selectSensors(context, parameters['sensor'])
-  const exposures = await readExposures(session, sensors, range)
-  const spans = await readCoverage(
-    session,
-    sensors.map(row => row.sensor),
-    range.since * MICROSECONDS,
-    range.until * MICROSECONDS,
-  )
+  const spans = await readSpans(session, sensors, range)
+  const exposures = exposuresOf(sensors, spans, range)
   const sums = await session.plain(
     ROW,
     sql`SELECT ${bucketOf(bucket)} AS bucket_start, sensor, sum(packet_count) AS packet_count FROM sensor_hour

@@ -1,5 +1,5 @@
 import type { AnswerMeta } from '../../schemas/api.ts'
-import { listenedWithin } from '../../schemas/coverage.ts'
+import { type ListenedSpan, listenedWithin } from '../../schemas/coverage.ts'
 import { DAY_SECONDS, formatTime, MICROSECONDS } from '../../schemas/time.ts'
 import { readCoverage } from '../coverage.ts'
 import type { Session } from '../database.ts'
@@ -18,20 +18,37 @@ export interface Exposure {
 /** A period compared with the one before it has to be covered this far by a sensor, or the sensor leaves both. */
 const COMPARED_COVERAGE_MIN = 0.8
 
+/** Listened spans per sensor in and around a range. */
+export function readSpans(
+  session: Session,
+  sensors: readonly SensorRow[],
+  { since, until }: TimeRange,
+): Promise<Map<string, ListenedSpan[]>> {
+  return readCoverage(
+    session,
+    sensors.map(row => row.sensor),
+    since * MICROSECONDS,
+    until * MICROSECONDS,
+  )
+}
+
 /** In the order of the sensors. */
 export async function readExposures(
   session: Session,
   sensors: readonly SensorRow[],
-  { since, until }: TimeRange,
+  range: TimeRange,
 ): Promise<Exposure[]> {
+  return exposuresOf(sensors, await readSpans(session, sensors, range), range)
+}
+
+/** In the order of the sensors. */
+export function exposuresOf(
+  sensors: readonly SensorRow[],
+  spans: ReadonlyMap<string, readonly ListenedSpan[]>,
+  { since, until }: TimeRange,
+): Exposure[] {
   const from = since * MICROSECONDS
   const to = until * MICROSECONDS
-  const spans = await readCoverage(
-    session,
-    sensors.map(row => row.sensor),
-    from,
-    to,
-  )
   return sensors.map(row => {
     const listened = listenedWithin(spans.get(row.sensor)!, from, to)
     return {

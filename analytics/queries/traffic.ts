@@ -4,10 +4,10 @@ import type { ListenedSpan } from '../../schemas/coverage.ts'
 import { protocolName, TRAFFIC_CLASSES } from '../../schemas/protocol.ts'
 import { TRAFFIC_HOUR } from '../../schemas/rollup.ts'
 import { DAY_SECONDS, formatTime, INTERVAL_SECONDS, MICROSECONDS } from '../../schemas/time.ts'
-import { listenedByBucket, readCoverage } from '../coverage.ts'
+import { listenedByBucket } from '../coverage.ts'
 import { type Sql, sql } from '../sql.ts'
 import { bucketOf } from './buckets.ts'
-import { answerMeta, readExposures } from './exposure.ts'
+import { answerMeta, exposuresOf, readSpans } from './exposure.ts'
 import { parseClasses, rollupConditions } from './filters.ts'
 import {
   checkParameters,
@@ -85,13 +85,8 @@ export async function answerTraffic(
         FROM source_hour WHERE ${conditions}
       ) AS sources GROUP BY bucket_start, series`,
   )
-  const exposures = await readExposures(session, sensors, range)
-  const spans = await readCoverage(
-    session,
-    sensors.map(row => row.sensor),
-    range.since * MICROSECONDS,
-    range.until * MICROSECONDS,
-  )
+  const spans = await readSpans(session, sensors, range)
+  const exposures = exposuresOf(sensors, spans, range)
   const cells = new Map<string, Cell>()
   const cellOf = (start: number, series: string): Cell => {
     const key = `${start} ${series}`
