@@ -34,7 +34,7 @@ export class ParsePool {
   /** @param module the built `collector/parse-child.js` */
   constructor(module: string, parsedFolder: string, limits: ParseLimits = PARSE_LIMITS) {
     this.#parsedFolder = parsedFolder
-    const count = Math.min(Math.max(availableParallelism() - 1, 1), CHILDREN_MAX)
+    const count = Math.min(availableParallelism(), CHILDREN_MAX)
     this.#children = Array.from({ length: count }, () => new ParseChildProcess(module, limits))
     this.#idle = [...this.#children]
   }

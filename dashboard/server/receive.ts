@@ -142,14 +142,21 @@ export class Receiver {
     const earlier = await this.#storage.findReceipt(sensor, sha256)
     if (earlier !== null) return { receipt: earlier, created: false }
     const path = inboxPath(this.#folder, kind, sensor, sha256)
-    return await this.#trusted(async () => {
+    await this.#trusted(async () => {
       await makeFolder(dirname(path))
       await rename(arriving, path)
       await syncFolder(dirname(path))
-      const result = await this.#storage.recordReceived({ sensor, sha256, kind, byte_count: byteCount })
-      this.#onReceived()
-      return { receipt: result.receipt, created: true }
     })
+    try {
+      const record = () => this.#storage.recordReceived({ sensor, sha256, kind, byte_count: byteCount })
+      const { receipt } = await this.#trusted(record)
+      this.#onReceived()
+      return { receipt, created: true }
+    } catch (error) {
+      // After any other failure the receipt may be on disk all the same, and then it needs these bytes.
+      if (isRolledBack(error)) await unlink(path).catch(() => {})
+      throw error
+    }
   }
 
   /**
@@ -160,6 +167,8 @@ export class Receiver {
     try {
       return await step()
     } catch (error) {
+      // The storage took the step back by itself.
+      if (isRolledBack(error)) throw error
       this.#onBroken(error)
       throw new TelescopeError(
         'STORAGE_FAILED',
@@ -169,6 +178,10 @@ export class Receiver {
       )
     }
   }
+}
+
+function isRolledBack(error: unknown): boolean {
+  return error instanceof TelescopeError && error.code === 'DISK_FULL'
 }
 
 async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {

@@ -242,6 +242,25 @@ describe('what cannot be read', () => {
     expect(errors.length).toBeGreaterThan(0)
   })
 
+  it('by the storage, which names it, is set aside at once', async () => {
+    const [bad, good] = [await receive(CAPTURE), await receive(OTHER)]
+    const groups: number[] = []
+    startCounter({
+      storage: {
+        ...hub.storage,
+        countGroup: async uploads => {
+          groups.push(uploads.length)
+          const details = { sensor: 'lab-1', sha256: bad }
+          if (uploads.some(upload => upload.sha256 === bad)) throw new TelescopeError('BATCH_INVALID', 'bad', details)
+          await hub.storage.countGroup(uploads)
+        },
+      },
+    })
+    expect((await settled(good)).state).toBe('counted')
+    expect(await settled(bad)).toMatchObject({ state: 'quarantined', error_code: 'BATCH_INVALID' })
+    expect(groups).toEqual([2, 1])
+  })
+
   it('for want of disk waits until there is room', async () => {
     const digest = await receive(CAPTURE)
     let refusals = 0

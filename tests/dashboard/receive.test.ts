@@ -7,6 +7,7 @@ import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Receiver } from '../../dashboard/server/receive.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
+import { TelescopeError } from '../../schemas/errors.ts'
 import { hasCommand, requireExternal } from '../support/external.ts'
 import { bearer, errorCode, openTestHub, type TestHub } from '../support/test-hub.ts'
 
@@ -210,6 +211,24 @@ describe('nothing stays of a body', () => {
 })
 
 describe('a hub that cannot make bytes durable', () => {
+  it('for want of disk for the catalog takes it again later', async () => {
+    await hub.close()
+    let refuse = true
+    hub = await openTestHub({
+      wrapStorage: storage => ({
+        ...storage,
+        recordReceived: async upload => {
+          if (refuse) throw new TelescopeError('DISK_FULL', 'storage is full')
+          return await storage.recordReceived(upload)
+        },
+      }),
+    })
+    expect(errorCode(await put('capture'))).toBe('DISK_FULL')
+    expect([hub.broken, inboxFiles()]).toEqual([[], []])
+    refuse = false
+    expect((await put('capture')).statusCode).toBe(201)
+  })
+
   it('says so and gives up, instead of giving a receipt', async () => {
     await hub.close()
     hub = await openTestHub({
@@ -224,6 +243,8 @@ describe('a hub that cannot make bytes durable', () => {
     expect([errorCode(response), response.statusCode]).toEqual(['STORAGE_FAILED', 503])
     expect(hub.broken).toHaveLength(1)
     expect(await hub.storage.findReceipt('jp-1', sha256('capture'))).toBeNull()
+    // The commit may have reached the disk: the bytes stay until the next start knows.
+    expect(inboxFiles()).toHaveLength(1)
   })
 })
 
