@@ -151,7 +151,7 @@ export class HirundoApp extends LitElement {
   }
 
   private get isSigningIn(): boolean {
-    return this.locked || this.parsed.view.page.name === 'sign-in'
+    return this.locked || this.parsed.view.page.name === 'sign-in' || this.status.value?.role === 'anonymous'
   }
 
   private get revision(): number {

@@ -41,8 +41,14 @@ export class HomePage extends LitElement {
     this.economies.run(answerUrl('economies', ranked), context.revision, signal =>
       fetchRanking('economies', ranked, signal),
     )
+    const portsRead = this.ports.done
     const { compare: _compare, limit: _limit, ...asked } = ranked
-    this.rising.run(answerUrl('ports', asked), context.revision, signal => fetchRising(context, signal))
+    this.rising.run(answerUrl('ports', asked), context.revision, async signal => {
+      // A dozen small questions: the chart and the tables go first.
+      await portsRead
+      signal.throwIfAborted()
+      return await fetchRising(context, signal)
+    })
   }
 
   protected override render(): TemplateResult {

@@ -10,7 +10,7 @@ import type { BucketSeconds } from './range.ts'
 import { economiesTable, economyLink, fetchRanking, filterLink, type Ranking } from './rank-tables.ts'
 import { Read } from './read.ts'
 import { RISING_FACTOR_MIN } from './rising.ts'
-import { fetchPortChange, PORT_ROWS_MAX, type PortChange } from './rising-read.ts'
+import { fetchBothCoverages, fetchPortChange, PORT_ROWS_MAX, type PortChange } from './rising-read.ts'
 import { momentText } from './sensor-table.ts'
 import { STRINGS } from './strings.ts'
 import {
@@ -80,9 +80,14 @@ export class PortPage extends LitElement {
     const { compare, rows } = context.view
     const { revision } = context
     this.figures.run(`${answerUrl('ports', asked)}&${compare}`, revision, signal => this.readFigures(signal))
-    this.change.run(answerUrl('traffic', asked), revision, signal =>
-      fetchPortChange(context, { protocol: this.port.protocol, service_port: this.port.port }, signal),
-    )
+    // The figures and the chart go first.
+    const figuresRead = this.figures.done
+    this.change.run(answerUrl('traffic', asked), revision, async signal => {
+      await figuresRead
+      signal.throwIfAborted()
+      const port = { protocol: this.port.protocol, service_port: this.port.port }
+      return await fetchPortChange(context, port, await fetchBothCoverages(context, signal), signal)
+    })
     this.sources.run(answerUrl('sources', sourceParameters), revision, signal =>
       fetchAnswer('sources', sourceParameters, signal),
     )

@@ -10,6 +10,8 @@ export class Read<T> implements ReactiveController {
   error: TelescopeError | null = null
   /** True while another question is being answered; reading the same again as data arrives does not show. */
   loading = false
+  /** Resolves when what is being read has come, failed or been given up; for reads that can wait. */
+  done: Promise<void> = Promise.resolve()
   private readonly host: ReactiveControllerHost
   private key: string | null = null
   private revision = 0
@@ -34,7 +36,7 @@ export class Read<T> implements ReactiveController {
     this.abort?.abort()
     const abort = new AbortController()
     this.abort = abort
-    load(abort.signal).then(
+    this.done = load(abort.signal).then(
       value => this.settle(abort, value, null),
       (error: unknown) => this.settle(abort, null, error),
     )

@@ -1,4 +1,4 @@
-import type { QueryRow } from '../../schemas/api.ts'
+import type { Answer, QueryRow } from '../../schemas/api.ts'
 import { DAY_SECONDS, HOUR_SECONDS } from '../../schemas/time.ts'
 import { fetchAnswer } from './api.ts'
 import { filterParameters, type PageContext, rangeParameters } from './page-context.ts'
@@ -34,47 +34,57 @@ export async function fetchRising(context: PageContext, signal: AbortSignal): Pr
     { ...rangeParameters(context.range), ...filters, compare: 'previous', limit },
     signal,
   )
-  // The same sensors on both sides: those that had enough coverage in both periods.
   if (now.meta.previous_since === null) return { hasBaseline: false, ports: [] }
-  const before = await fetchAnswer(
-    'ports',
-    {
-      ...rangeParameters(previousRange(context.range)),
-      ...filters,
-      sensor: now.meta.sensors.join(','),
-      compare: 'none',
-      limit,
-    },
-    signal,
-  )
+  // The same sensors on both sides: those that had enough coverage in both periods.
+  const sensor = now.meta.sensors.join(',')
+  const previous = rangeParameters(previousRange(context.range))
+  const [before, coverages] = await Promise.all([
+    fetchAnswer('ports', { ...previous, ...filters, sensor, compare: 'none', limit }, signal),
+    fetchBothCoverages(context, signal),
+  ])
   const found = risingPorts(now.rows, before.rows)
   const ports = await Promise.all(
-    found.map(async port => ({ ...port, ...(await fetchPortChange(context, port.row, signal)) })),
+    found.map(async port => ({ ...port, ...(await fetchPortChange(context, port.row, coverages, signal)) })),
   )
   return { hasBaseline: true, ports }
+}
+
+/** Both periods, in buckets that fit them. */
+interface Coverages {
+  readonly both: TimeRange
+  readonly bucketSeconds: number
+  readonly answer: Answer<'coverage'>
+}
+
+export async function fetchBothCoverages(context: PageContext, signal: AbortSignal): Promise<Coverages> {
+  const { range, view } = context
+  const both = { since: previousRange(range).since, until: range.until }
+  const onDays = [both.since, range.since, both.until].every(time => time % DAY_SECONDS === 0)
+  const bucketSeconds = onDays ? DAY_SECONDS : HOUR_SECONDS
+  const sensor = view.filters.sensor.join(',')
+  const parameters = { ...rangeParameters(both), ...(sensor ? { sensor } : {}), bucket: String(bucketSeconds) }
+  return { both, bucketSeconds, answer: await fetchAnswer('coverage', parameters, signal) }
 }
 
 /** How a port changed at each sensor against the period before, and who carries it. */
 export async function fetchPortChange(
   context: PageContext,
   port: Pick<QueryRow<'ports'>, 'protocol' | 'service_port'>,
+  { both, bucketSeconds, answer: coverage }: Coverages,
   signal: AbortSignal,
 ): Promise<PortChange> {
   const { range } = context
-  const before = previousRange(range)
-  const both = rangeParameters({ since: before.since, until: range.until })
-  const onDays = [before.since, range.since, range.until].every(time => time % DAY_SECONDS === 0)
-  const bucketSeconds = onDays ? DAY_SECONDS : HOUR_SECONDS
-  const bucket = String(bucketSeconds)
   const view = viewOf({ name: 'port', protocol: port.protocol, port: port.service_port }, context.view)
   const filters = filterParameters(view)
-  const sensor = view.filters.sensor.join(',')
-  const [traffic, coverage, sources] = await Promise.all([
-    fetchAnswer('traffic', { ...both, ...filters, bucket, by: 'sensor' }, signal),
-    fetchAnswer('coverage', { ...both, ...(sensor ? { sensor } : {}), bucket }, signal),
+  const [traffic, sources] = await Promise.all([
+    fetchAnswer(
+      'traffic',
+      { ...rangeParameters(both), ...filters, bucket: String(bucketSeconds), by: 'sensor' },
+      signal,
+    ),
     fetchAnswer('sources', { ...rangeParameters(range), ...filters, limit: '1' }, signal),
   ])
-  const changes = sensorChanges(traffic.rows, coverage.rows, before, range, bucketSeconds)
+  const changes = sensorChanges(traffic.rows, coverage.rows, previousRange(range), range, bucketSeconds)
   const packets = traffic.rows
     .filter(row => Date.parse(row.bucket_start) / 1000 >= range.since)
     .reduce((sum, row) => sum + row.packet_count, 0)

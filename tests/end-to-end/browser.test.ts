@@ -84,14 +84,15 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
 
   /** The rows of a table as the exact values of its numbers and the text of its other cells. */
   async function tableRows(query: string): Promise<string[][]> {
-    return page.locator(`table[data-query=${query}] tbody tr`).evaluateAll(rows =>
-      rows.map(row =>
+    const rows = await page.locator(`table[data-query=${query}] tbody tr`).evaluateAll(list =>
+      list.map(row =>
         [...row.querySelectorAll('th, td')].map(cell => {
           const data = cell.querySelector('data')
           return data ? data.value : (cell.textContent ?? '').replace(/\s+/g, ' ').trim()
         }),
       ),
     )
+    return rows.map(cells => cells.map(exact))
   }
 
   /** The text that people read in number cells, for comparison with the exact value beside it. */
@@ -111,6 +112,14 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
       Math.max(0.051, Math.abs(exact) * 0.005),
     )
     if (Number.isInteger(value) && !text.endsWith('%')) expect(shown).toBe(value)
+  }
+
+  /** The hub adds fractions in whatever order its threads finish: the last digits differ from one answer to the next. */
+  function exact(value: number | string | null): string {
+    if (value === null) return '–'
+    return /^-?\d+(\.\d+)?(e-?\d+)?$/.test(String(value))
+      ? String(Number(Number(value).toPrecision(10)))
+      : String(value)
   }
 
   const answer = <N extends QueryName>(name: N, query = '') => ask<Answer<N>>(`/api/v1/${name}${query}`)
@@ -134,10 +143,10 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
           : `${row.service_port}/${row.protocol}`,
         row.service ?? '–',
         String(row.src_addr_unique_count),
-        row.packets_per_addr_day === null ? '–' : String(row.packets_per_addr_day),
+        exact(row.packets_per_addr_day),
         String(row.packet_count),
-        String(row.share),
-        String(row.mirai_share),
+        exact(row.share),
+        exact(row.mirai_share),
       ]),
     )
     for (const cell of await numberTexts('ports')) expectRounded(cell)
@@ -148,24 +157,28 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
   it('shows the numbers of the hub: economies and sensors', async () => {
     await open('/')
     const economies = await answer('economies')
-    const names = new Intl.DisplayNames(['en'], { type: 'region' })
+    // Names differ between versions of the same data ("Hong Kong SAR China"): the browser's own are the measure.
+    const names = await page.evaluate(
+      codes => codes.map(code => new Intl.DisplayNames(['en'], { type: 'region' }).of(code)!),
+      economies.rows.map(row => row.economy),
+    )
     expect(await tableRows('economies')).toEqual(
-      economies.rows.map(row => [
+      economies.rows.map((row, index) => [
         String(row.rank),
         changeText(row.rank, row.previous_rank),
-        `${row.economy === 'ZZ' ? 'Unknown economy' : names.of(row.economy)} ${row.economy}`,
+        `${row.economy === 'ZZ' ? 'Unknown economy' : names[index]} ${row.economy}`,
         String(row.src_addr_unique_count),
-        String(row.packets_per_addr_day),
+        exact(row.packets_per_addr_day),
         String(row.packet_count),
-        String(row.share),
+        exact(row.share),
       ]),
     )
     const sensors = await answer('sensors')
     const shown = await tableRows('sensors')
     expect(shown.map(cells => cells.slice(1, 5))).toEqual(
       sensors.rows.map(row => [
-        String(row.coverage),
-        row.packets_per_addr_day === null ? '–' : String(row.packets_per_addr_day),
+        exact(row.coverage),
+        exact(row.packets_per_addr_day),
         String(row.packet_count),
         String(row.src_addr_unique_count),
       ]),
@@ -252,15 +265,17 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
     )!
     const figures = await page
       .locator('.figures data')
-      .evaluateAll(list => list.map(item => Number((item as HTMLDataElement).value)))
-    expect(figures).toEqual([
-      ranked.rank,
-      own.src_addr_unique_count,
-      own.packets_per_addr_day,
-      own.packet_count,
-      ranked.share,
-      own.mirai_share,
-    ])
+      .evaluateAll(list => list.map(item => (item as HTMLDataElement).value))
+    expect(figures.map(exact)).toEqual(
+      [
+        ranked.rank,
+        own.src_addr_unique_count,
+        own.packets_per_addr_day,
+        own.packet_count,
+        ranked.share,
+        own.mirai_share,
+      ].map(exact),
+    )
     const sources = await answer('sources', '?protocol=tcp&port=23')
     const shown = await tableRows('sources')
     expect(shown.map(cells => [cells[0], cells[2], cells[4]])).toEqual(
@@ -302,6 +317,8 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
     await settled()
     expect(await page.evaluate(() => document.activeElement!.tagName)).toBe('H1')
 
+    await page.reload()
+    await settled()
     // Everything that can be used is reached by Tab, in one round, and shows where the focus is.
     const wanted = await page.evaluate(
       () =>
@@ -359,6 +376,7 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
   it('has the chart as a table, with the same numbers', async () => {
     await open('/?v=1&measure=packets&bucket=day')
     await page.locator('figure details summary').first().click()
+    await page.locator('figure table tbody tr').first().waitFor()
     const cells = await page
       .locator('figure table tbody tr')
       .evaluateAll(rows => rows.map(row => [...row.querySelectorAll('data')].map(item => Number(item.value))))
@@ -497,17 +515,16 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
     const closed = await startHirundo(['serve', '--port', '0', '--data', data])
     try {
       await open('/', {}, closed.url)
-      expect(complaints.splice(0).every(text => text.includes('401'))).toBe(true)
       await page.locator('#token-box').fill('not-a-token')
       await page.keyboard.press('Enter')
       await page.locator('.sign-in .problem').waitFor()
       expect(await page.locator('.sign-in .problem').innerText()).toContain('UNAUTHENTICATED')
-      complaints.splice(0)
+      // The browser itself writes a line for each 401.
+      expect(complaints.splice(0).filter(text => !text.includes('401'))).toEqual([])
       const link = /http:\/\/\S+\/sign-in#\S+/.exec(closed.output())![0]
       await page.goto(link)
       await page.waitForURL(`${closed.url}/`)
       await page.locator('h1', { hasText: 'No data yet' }).waitFor()
-      complaints.splice(0)
     } finally {
       await closed.stop()
       rmSync(data, { recursive: true, force: true })
