@@ -32,42 +32,49 @@ export const RANKED = {
   total_rows: measure('Groups.'),
 } as const satisfies Table
 
-/** The first groups of a ranking, as one statement. */
+/**
+ * The first groups of a ranking, as one statement. Rates are summed over whole packets per sensor and in the order of
+ * the sensors: a sum of fractions in the order in which threads finish would differ in its last digit from call to
+ * call, and the same question must give the same bytes.
+ */
 export function ranking({ keys, rows, conditions, comparison, range, sums, limit }: Ranking): Sql {
   const names = columnNames(physicalColumns(keys))
   const order = sql`src_addr_unique_count DESC, packet_count DESC, ${names}`
-  const current = perSource(names, sums, sql`${rows(conditions(range))}`, rateWeights(comparison.exposures))
+  const current = rows(conditions(range))
   const before = comparison.previous ? conditions(comparison.previous) : sql`false`
   const same = join(
     physicalColumns(keys).map(({ name }) => sql`c.${identifier(name)} = p.${identifier(name)}`),
     ' AND ',
   )
   return sql`WITH current_groups AS (
-      SELECT ${names}, count(*) AS src_addr_unique_count, sum(packets_per_addr_day) AS packets_per_addr_day,
-        ${join(['packet_count', ...sums].map(exactSum), ', ')}
-      FROM (${current}) AS sources GROUP BY ${names}
+      SELECT ${names}, count(*) AS src_addr_unique_count, ${join(['packet_count', ...sums].map(exactSum), ', ')}
+      FROM (${perSource(names, sums, current)}) AS sources GROUP BY ${names}
     ), first_groups AS (
       SELECT *, row_number() OVER (ORDER BY ${order}) AS rank FROM (SELECT * FROM current_groups ORDER BY ${order} LIMIT ${limit}) AS g
     ), totals AS (
       SELECT sum(packet_count) AS total_packets, count(*) AS total_rows FROM current_groups
     ), previous_groups AS (
       SELECT ${names}, count(*) AS src_addr_unique_count, ${exactSum('packet_count')}
-      FROM (${perSource(names, [], rows(before), null)}) AS sources GROUP BY ${names}
+      FROM (${perSource(names, [], rows(before))}) AS sources GROUP BY ${names}
     ), previous_ranks AS (
       SELECT ${names}, row_number() OVER (ORDER BY ${order}) AS previous_rank FROM previous_groups
+    ), sensor_rates AS (
+      SELECT ${names}, sensor, sum(packet_count::DOUBLE) * max(weight) AS packets_per_addr_day
+      FROM (${current}) AS hours JOIN (${rateWeights(comparison.exposures)}) AS weights USING (sensor)
+      JOIN (SELECT ${names} FROM first_groups) AS g USING (${names})
+      WHERE ip_version = 4 GROUP BY ${names}, sensor
+    ), rates AS (
+      SELECT ${names}, sum(packets_per_addr_day ORDER BY sensor) AS packets_per_addr_day FROM sensor_rates GROUP BY ${names}
     )
-    SELECT c.*, total_packets, total_rows, p.previous_rank FROM first_groups AS c CROSS JOIN totals
+    SELECT c.*, total_packets, total_rows, p.previous_rank, coalesce(packets_per_addr_day, 0) AS packets_per_addr_day
+    FROM first_groups AS c CROSS JOIN totals LEFT JOIN rates USING (${names})
     LEFT JOIN previous_ranks AS p ON ${same} ORDER BY c.rank`
 }
 
 /** One row per group and source, so that counting rows counts distinct sources. */
-function perSource(names: Sql, sums: readonly string[], rows: Sql, weights: Sql | null): Sql {
-  const rate = sql`sum(CASE WHEN ip_version = 4 THEN packet_count * weight ELSE 0 END) AS packets_per_addr_day`
-  return sql`SELECT ${names}, src_addr_high, src_addr_low, ${join(
-    [...['packet_count', ...sums].map(floatSum), ...(weights ? [rate] : [])],
-    ', ',
-  )} FROM (${rows}) AS hours ${weights ? sql`JOIN (${weights}) AS weights USING (sensor)` : sql``}
-    GROUP BY ${names}, src_addr_high, src_addr_low`
+function perSource(names: Sql, sums: readonly string[], rows: Sql): Sql {
+  return sql`SELECT ${names}, src_addr_high, src_addr_low, ${join(['packet_count', ...sums].map(floatSum), ', ')}
+    FROM (${rows}) AS hours GROUP BY ${names}, src_addr_high, src_addr_low`
 }
 
 /**
