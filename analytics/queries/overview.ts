@@ -1,4 +1,4 @@
-import { RECEIPT, RECEIPT_STATES, type ReceiptState } from '../../schemas/catalog.ts'
+import { RECEIPT, RECEIPT_STATES, type ReceiptState, SOURCE_ECONOMY } from '../../schemas/catalog.ts'
 import type { Table } from '../../schemas/column.ts'
 import { sql } from '../sql.ts'
 import type { Overview } from '../storage.ts'
@@ -9,13 +9,22 @@ const STATE = {
   upload_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Uploads.' },
 } as const satisfies Table
 
-/** See Storage.overview; `received` counts all uploads, whatever became of them. */
+const GEOGRAPHY = { geography: SOURCE_ECONOMY.geography } as const satisfies Table
+
+/**
+ * See Storage.overview; `received` counts all uploads, whatever became of them.
+ * @param geography the table that new sources are looked up in; named when no source was looked up yet
+ */
 export async function readOverview(context: QueryContext, geography: string): Promise<Overview> {
   const { first, last } = await readDataRange(context)
   const rows = await context.session.plain(
     STATE,
     sql`SELECT state, count(*) AS upload_count FROM receipt
       WHERE sensor IN (SELECT unnest(${sensorList(await selectSensors(context))})) GROUP BY state`,
+  )
+  const geographies = await context.session.plain(
+    GEOGRAPHY,
+    sql`SELECT DISTINCT geography FROM source_economy ORDER BY geography`,
   )
   const count = (state: ReceiptState) =>
     rows.find(row => row.state === RECEIPT_STATES.indexOf(state))?.upload_count ?? 0
@@ -25,6 +34,6 @@ export async function readOverview(context: QueryContext, geography: string): Pr
     received: rows.reduce((sum, row) => sum + row.upload_count, 0),
     counted: count('counted'),
     quarantined: count('quarantined'),
-    geography,
+    geography: geographies.map(row => row.geography).join(' and ') || geography,
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -263,7 +263,7 @@ describe('a simulated region through the real path', () => {
     expect(text).toMatch(/198\.18\./)
   })
 
-  it('writes the same weekly bundle with and without the hub, and refuses a week without data', async () => {
+  it('writes a weekly bundle whose manifest is true, and refuses a week without data', async () => {
     const out = join(folder, 'report')
     const week = truth.ports.scan!.iso_weeks.find(span => span.week)?.week
     expect(week).toBeDefined()
@@ -296,9 +296,13 @@ describe('a simulated region through the real path', () => {
     expect((await hirundo(['report', '--data', data, '--week', '2001-W60', '--out', out])).status).toBe(2)
   })
 
-  it('ends cleanly, and answers the same after a restart', async () => {
+  it('ends cleanly, writes the same bundle without a hub, and answers the same after a restart', async () => {
     const before = await ask('ports', { ...range(), limit: '100' })
+    const [week] = readdirSync(join(folder, 'report'))
+    const manifest = (out: string) => readFileSync(join(folder, out, week!, 'manifest.json'), 'utf8')
     expect(await hub.stop()).toBe(0)
+    await hirundoSucceeds(['report', '--data', data, '--week', week!, '--out', join(folder, 'again')])
+    expect(manifest('again')).toBe(manifest('report'))
     hub = await startHirundo(['serve', '--data', data, '--port', '0', '--geography', join(region, 'geography.csv')])
     expect(await ask('ports', { ...range(), limit: '100' })).toEqual(before)
   })
