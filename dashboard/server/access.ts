@@ -7,7 +7,7 @@ import { TelescopeError } from '../../schemas/errors.ts'
  * starting. Sign-in of people, organisations and TLP will add roles and conditions here and nowhere else.
  */
 
-export type Role = Status['role']
+type Role = Status['role']
 
 const ALLOWED = {
   /** Nothing in it depends on data: health, the page's own files, signing in. */
@@ -32,7 +32,7 @@ export interface Subject {
 
 export const ANONYMOUS: Subject = { role: 'anonymous', sensor: null, credential: 'none' }
 
-export function isAllowed(role: Role, action: Action): boolean {
+function isAllowed(role: Role, action: Action): boolean {
   return (ALLOWED[action] as readonly Role[]).includes(role)
 }
 

@@ -14,7 +14,7 @@ import { ParsePool } from './parse-pool.ts'
 import { Receiver } from './receive.ts'
 import { Sessions } from './sessions.ts'
 
-export interface HubOptions {
+interface HubOptions {
   /** Data folder; made when missing. */
   readonly data: string
   readonly host: string

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The folder of package.json: the same from the sources and from dist/. */
-export const PACKAGE_ROOT = findPackageRoot(dirname(fileURLToPath(import.meta.url)))
+const PACKAGE_ROOT = findPackageRoot(dirname(fileURLToPath(import.meta.url)))
 
 /** Version of the software, as package.json says. */
 export const SOFTWARE_VERSION = String(

@@ -27,7 +27,7 @@ export const PARSE_LIMITS: ParseLimits = {
 const WATCH_MILLISECONDS = 100
 
 /** What became of a job: an answer, or why there is none. */
-export type ParseOutcome = { readonly answer: ParseAnswer } | { readonly died: string }
+type ParseOutcome = { readonly answer: ParseAnswer } | { readonly died: string }
 
 /**
  * The one process that opens what came from outside. It may crash, hang or grow without harm to the hub: then it is

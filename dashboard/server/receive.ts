@@ -10,7 +10,7 @@ import { type DataFolder, inboxPath, makeFolder, syncFolder } from './data-folde
 import { checkDiskReserve, type DiskSpace, diskFull } from './disk-reserve.ts'
 
 /** A larger body is refused. */
-export const UPLOAD_BYTES_MAX: Record<UploadKind, number> = { capture: CAPTURE_BYTES_MAX, batch: BATCH_BYTES_MAX }
+const UPLOAD_BYTES_MAX: Record<UploadKind, number> = { capture: CAPTURE_BYTES_MAX, batch: BATCH_BYTES_MAX }
 /** Free space is looked at again after this many bytes; far below any sensible reserve. */
 const DISK_CHECK_BYTES = 16 * 2 ** 20
 

@@ -8,7 +8,7 @@ import type { Sessions } from './sessions.ts'
 export const SESSION_COOKIE = 'hirundo_session'
 
 /** Where a subject is looked for. */
-export interface SubjectSources {
+interface SubjectSources {
   readonly storage: Storage
   readonly sessions: Sessions
   /** Whoever has no credential reads as an analyst: for a demo on loopback. */

@@ -16,6 +16,8 @@ interface DemoState {
   readonly url: string | null
 }
 
+const EMPTY: DemoState = { version: DEMO_VERSION, complete: false, url: null }
+
 /** Where the demo keeps its region: `demo.json` says that the folder is a demo's and how far it has come. */
 export class DemoFolder {
   readonly root: string
@@ -42,7 +44,7 @@ export class DemoFolder {
         { path: this.root, found: found.version, expected: DEMO_VERSION },
       )
     }
-    this.#state = found ?? { version: DEMO_VERSION, complete: false, url: null }
+    this.#state = found ?? EMPTY
     if (found === null) this.update({})
   }
 
@@ -52,18 +54,7 @@ export class DemoFolder {
 
   update(change: Partial<DemoState>): void {
     this.#state = { ...this.#state, ...change }
-    try {
-      mkdirSync(this.root, { recursive: true, mode: 0o700 })
-      writeFileSync(`${statePath(this.root)}.partial`, `${JSON.stringify(this.#state)}\n`)
-      renameSync(`${statePath(this.root)}.partial`, statePath(this.root))
-    } catch (error) {
-      throw new TelescopeError(
-        'OUTPUT_UNWRITABLE',
-        `demo folder ${this.root} cannot be written (${(error as NodeJS.ErrnoException).code}); choose another with --data`,
-        { path: this.root },
-        error,
-      )
-    }
+    writeState(this.root, this.#state)
   }
 }
 
@@ -83,10 +74,9 @@ export function removeDemo(path: string): void {
     refuseForeignFolder(root)
     return
   }
-  // The mark last: an interrupted removal is still a demo's folder.
-  for (const part of ['hub', 'region', 'demo.json.partial', 'demo.json']) {
-    rmSync(join(root, part), { recursive: true, force: true })
-  }
+  for (const part of ['hub', 'region']) rmSync(join(root, part), { recursive: true, force: true })
+  // The mark stays, so that an interrupted removal is still a demo's folder.
+  writeState(root, EMPTY)
 }
 
 function refuseForeignFolder(root: string): void {
@@ -101,6 +91,21 @@ function readState(root: string): DemoState | null {
     return JSON.parse(readFileSync(statePath(root), 'utf8')) as DemoState
   } catch {
     return null
+  }
+}
+
+function writeState(root: string, state: DemoState): void {
+  try {
+    mkdirSync(root, { recursive: true, mode: 0o700 })
+    writeFileSync(`${statePath(root)}.partial`, `${JSON.stringify(state)}\n`)
+    renameSync(`${statePath(root)}.partial`, statePath(root))
+  } catch (error) {
+    throw new TelescopeError(
+      'OUTPUT_UNWRITABLE',
+      `demo folder ${root} cannot be written (${(error as NodeJS.ErrnoException).code}); choose another with --data`,
+      { path: root },
+      error,
+    )
   }
 }
 

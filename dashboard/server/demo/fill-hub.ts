@@ -66,7 +66,7 @@ export class HubFiller {
         await this.#readReceipts(digests)
         onProgress(this.filling)
         if (complete && this.filling.counted === this.filling.captures) break
-        await new Promise(resolve => setTimeout(resolve, POLL_MILLISECONDS))
+        await pause()
       }
     })()
     await Promise.all([uploads, watching])
@@ -86,8 +86,28 @@ export class HubFiller {
     return tokens
   }
 
+  /** The rest waits for the newest days: it would only slow down what the page needs first. */
   async #uploadAll(tokens: ReadonlyMap<string, NewToken>, digests: Map<string, string>): Promise<void> {
-    const queue = [...this.#region.captures].sort((a, b) => (a.day < b.day ? 1 : a.day > b.day ? -1 : 0))
+    const newestFirst = this.#region.captures.toSorted((a, b) => (a.day < b.day ? 1 : a.day > b.day ? -1 : 0))
+    await this.#upload(
+      newestFirst.filter(({ day }) => this.#newest.has(day)),
+      tokens,
+      digests,
+    )
+    while (!this.filling.newestCounted && !this.#stop.requested) await pause()
+    await this.#upload(
+      newestFirst.filter(({ day }) => !this.#newest.has(day)),
+      tokens,
+      digests,
+    )
+  }
+
+  async #upload(
+    captures: Region['captures'],
+    tokens: ReadonlyMap<string, NewToken>,
+    digests: Map<string, string>,
+  ): Promise<void> {
+    const queue = [...captures]
     const worker = async () => {
       for (let capture = queue.shift(); capture && !this.#stop.requested; capture = queue.shift()) {
         const file = join(this.#region.folder, capture.path)
@@ -120,6 +140,10 @@ export class HubFiller {
     if (answer === null) throw new TelescopeError('HUB_UNREACHABLE', 'hub of the demo is gone')
     return answer.body
   }
+}
+
+function pause(): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, POLL_MILLISECONDS))
 }
 
 /** One PUT of a file. @throws what the hub answers */
