@@ -1,5 +1,6 @@
 import { mkdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
+import { TelescopeError } from '../schemas/errors.ts'
 import { countGroup } from './count-group.ts'
 import { Database } from './database.ts'
 import { dropDay, replaceDay } from './days.ts'
@@ -25,7 +26,8 @@ import { addToken, findToken, listTokens, revokeToken } from './tokens.ts'
 export interface StorageOptions {
   /** Data folder of the hub; made when missing. */
   readonly data: string
-  readonly geography: Geography
+  /** Null leaves the economies of sources as they are: for commands that read beside a hub's own geography. */
+  readonly geography: Geography | null
   /** Threads of DuckDB; default 2. */
   readonly threads?: number
   /** Memory of DuckDB with unit; default 1GB. More than that spills to the data folder. */
@@ -59,12 +61,12 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const lake = new Lake(join(data, 'lake'), database)
   await lake.sweep(openedAt)
   const receipts = new ReceiptWriter(database, nowMicros)
-  const engine = { database, lake, geography: options.geography, nowMicros }
+  const { geography } = options
   let counting: Promise<void> = Promise.resolve()
   let economies: Promise<number> | null = null
   // Once, before anything rests on economies, and not at opening: a command that only adds a sensor leaves them alone.
   const economiesReady = () => {
-    economies ??= redoSourceEconomies(database, options.geography)
+    if (geography !== null) economies ??= redoSourceEconomies(database, geography)
     return economies
   }
   const ask = async <T>(scope: Scope, work: (context: QueryContext) => Promise<T>): Promise<T> => {
@@ -86,12 +88,14 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     quarantine: (sensor, sha256, error) => quarantineReceipt(database, sensor, sha256, error),
     findContent: (sensor, contentSha256) => database.read(session => findContent(session, sensor, contentSha256)),
     countGroup(uploads) {
+      if (geography === null) throw new TelescopeError('INTERNAL', 'storage: counting needs a geography')
+      const engine = { database, lake, geography, nowMicros }
       const turn = counting.then(economiesReady).then(() => countGroup(engine, uploads))
       counting = turn.catch(() => {})
       return turn
     },
     query: (name, parameters, scope) => ask(scope, context => answerQuery(name, context, parameters)),
-    overview: scope => ask(scope, context => readOverview(context, options.geography.name)),
+    overview: scope => ask(scope, context => readOverview(context, geography?.name ?? '')),
     replaceDay: day => replaceDay(database, lake, day),
     dropDay: day => dropDay(database, lake, day),
     async close() {

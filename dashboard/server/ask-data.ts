@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { openStorage } from '../../analytics/duckdb-storage.ts'
-import { openGeography } from '../../analytics/geography.ts'
 import type { Answer, Ask, QueryName, QueryParameters, Status } from '../../schemas/api.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import { dataFolder, isSimulated } from './data-folder.ts'
@@ -38,7 +37,7 @@ export async function askData<T>(data: string, use: (ask: Ask, source: DataSourc
       { path: folder.root },
     )
   }
-  const storage = await openStorage({ data: folder.root, geography: openGeography() })
+  const storage = await openStorage({ data: folder.root, geography: null })
   try {
     const { geography } = await storage.overview({ sensors: 'all' })
     return await use((name, parameters) => storage.query(name, parameters, { sensors: 'all' }), {

@@ -1,6 +1,5 @@
 import { request } from 'node:http'
 import { openStorage } from '../../analytics/duckdb-storage.ts'
-import { openGeography } from '../../analytics/geography.ts'
 import type { Storage } from '../../analytics/storage.ts'
 import { ERROR_CODES, type ErrorBody, TelescopeError } from '../../schemas/errors.ts'
 import { type DataFolder, dataFolder, openDataFolder } from './data-folder.ts'
@@ -24,7 +23,7 @@ export async function administer<T>(
   const answer = await askHub<T>(dataFolder(data), question)
   if (answer !== null) return answer.body
   const folder = openDataFolder(data)
-  const storage = await openStorage({ data: folder.root, geography: openGeography() })
+  const storage = await openStorage({ data: folder.root, geography: null })
   try {
     return await withoutHub(storage, folder)
   } finally {
