@@ -1,4 +1,4 @@
-import { type ColumnType, duckdbType, type PhysicalColumn, physicalColumns, type Table } from '../schemas/column.ts'
+import { type ColumnType, duckdbColumns, duckdbType, type PhysicalColumn, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 
 /**
@@ -90,10 +90,7 @@ export function columnNames(columns: readonly PhysicalColumn[]): Sql {
 
 /** `name TYPE [NOT NULL], …` for CREATE TABLE. */
 export function columnDefinitions(table: Table): Sql {
-  return join(
-    physicalColumns(table).map(column => sql`${columnType(column)}${trusted(column.nullable ? '' : ' NOT NULL')}`),
-    ', ',
-  )
+  return trusted(duckdbColumns(table))
 }
 
 /** `name TYPE` of one column. */

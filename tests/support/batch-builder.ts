@@ -119,6 +119,7 @@ function columnValues(type: DataType, name: string, flows: readonly TestFlow[]) 
   flows.forEach((flow, row) => {
     const value = cellValue(flow, name)
     values[row] = wide ? value : Number(value)
+    if (BigInt(values[row]) !== value) throw new Error(`${name}: ${value} does not fit ${type}`)
   })
   return values
 }

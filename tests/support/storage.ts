@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest'
 import { openStorage, type StorageOptions } from '../../analytics/duckdb-storage.ts'
 import type { Geography } from '../../analytics/geography.ts'
 import type { Storage } from '../../analytics/storage.ts'
-import { temporaryFolder } from './data-folder.ts'
+import { type AtEnd, temporaryFolder } from './data-folder.ts'
 
 /** The clock of storages in tests. */
 export const TEST_NOW = Date.UTC(2026, 10, 22, 12)
@@ -16,14 +16,17 @@ export const TEST_GEOGRAPHY: Geography = {
   },
 }
 
-/** A storage in a folder of its own, closed when the test ends. */
-export async function temporaryStorage(options: Partial<StorageOptions> = {}): Promise<Storage> {
+/** A storage in a folder of its own, closed when the test ends; in a hook, which is no test, say when. */
+export async function temporaryStorage(
+  options: Partial<StorageOptions> = {},
+  atEnd: AtEnd = onTestFinished,
+): Promise<Storage> {
   const storage = await openStorage({
-    data: temporaryFolder(),
+    data: temporaryFolder(atEnd),
     geography: TEST_GEOGRAPHY,
     now: () => TEST_NOW,
     ...options,
   })
-  onTestFinished(() => storage.close())
+  atEnd(() => storage.close())
   return storage
 }
