@@ -44,7 +44,7 @@ export function showRate(value: number | null): string {
   return value === null ? '–' : value >= 1000 ? integers.format(value) : rates.format(value)
 }
 
-/** `12.3%`. */
+/** `12.3%`; what is not quite all never reads as all. */
 export function showShare(value: number): string {
-  return shares.format(value)
+  return value > 0.999 && value < 1 ? '>99.9%' : shares.format(value)
 }

@@ -3,7 +3,7 @@ import { escapeHtml, showRate } from './html.ts'
 const WIDTH = 720
 const HEIGHT = 220
 const LEFT = 56
-const RIGHT = 130
+const RIGHT = 190
 const TOP = 12
 const BOTTOM = 28
 /** Colours of Okabe and Ito, told apart by most eyes; dashes tell the lines apart in print. */
