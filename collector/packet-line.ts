@@ -98,7 +98,7 @@ export function sourceText(packet: Packet): string {
 }
 
 /** Text of the destination address; empty when it is not known. */
-export function destinationText(packet: Packet): string {
+function destinationText(packet: Packet): string {
   return addressText(packet, packet.dst0, packet.dst1, packet.dst2, packet.dst3)
 }
 

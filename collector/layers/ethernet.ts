@@ -2,7 +2,7 @@ import { DROP_LINK_HEADER_TRUNCATED } from '../drop.ts'
 import type { Packet } from '../packet.ts'
 import { decodeEthertype } from './ethertype.ts'
 
-export const ETHERNET_HEADER_BYTES = 14
+const ETHERNET_HEADER_BYTES = 14
 
 /** Ethernet II or IEEE 802.3: destination, source, then ethertype or length. */
 export function decodeEthernet(bytes: Uint8Array, offset: number, end: number, packet: Packet): void {
