@@ -55,6 +55,8 @@ export class Database {
   #readers = 0
   #writing: Promise<unknown> = Promise.resolve()
   #failure: TelescopeError | null = null
+  readonly #reading = new Set<Promise<unknown>>()
+  #closing: Promise<void> | null = null
 
   private constructor(instance: DuckDBInstance, path: string) {
     this.#instance = instance
@@ -106,18 +108,12 @@ export class Database {
   /** Runs reads on one consistent snapshot. */
   async read<T>(work: (session: Session) => Promise<T>): Promise<T> {
     this.#assertAlive()
-    const session = await this.#takeReader()
+    const reading = this.#readOn(work)
+    this.#reading.add(reading)
     try {
-      await session.run(sql`BEGIN TRANSACTION READ ONLY`)
-      try {
-        return await work(session)
-      } finally {
-        await session.run(sql`ROLLBACK`)
-      }
+      return await reading
     } finally {
-      const next = this.#waiting.shift()
-      if (next) next(session)
-      else this.#idle.push(session)
+      this.#reading.delete(reading)
     }
   }
 
@@ -145,11 +141,7 @@ export class Database {
         })
         return result
       } finally {
-        if (!session) {
-          const next = this.#waiting.shift()
-          if (next) next(writer)
-          else this.#idle.push(writer)
-        }
+        if (!session) this.#giveBack(writer)
       }
     })
     this.#writing = turn.catch(() => {})
@@ -183,9 +175,15 @@ export class Database {
     return new TelescopeError('INTERNAL', `statement failed: ${oneLine(message)}`, {}, error)
   }
 
-  /** Waits for the writer, then closes; the catalog file is then complete without its log. */
-  async close(): Promise<void> {
+  /** Waits for writer and readers, then closes; the catalog file is then complete without its log. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeWhenIdle()
+    return this.#closing
+  }
+
+  async #closeWhenIdle(): Promise<void> {
     await this.#writing
+    await Promise.allSettled([...this.#reading])
     for (const session of this.#idle) session.close()
     this.#instance.closeSync()
     openPaths.delete(this.#path)
@@ -193,6 +191,27 @@ export class Database {
 
   #assertAlive(): void {
     if (this.#failure) throw this.#failure
+    if (this.#closing) throw new TelescopeError('NOT_READY', 'storage is closed')
+  }
+
+  async #readOn<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const session = await this.#takeReader()
+    try {
+      await session.run(sql`BEGIN TRANSACTION READ ONLY`)
+      try {
+        return await work(session)
+      } finally {
+        await session.run(sql`ROLLBACK`)
+      }
+    } finally {
+      this.#giveBack(session)
+    }
+  }
+
+  #giveBack(session: Session): void {
+    const next = this.#waiting.shift()
+    if (next) next(session)
+    else this.#idle.push(session)
   }
 
   async #takeReader(): Promise<Session> {
