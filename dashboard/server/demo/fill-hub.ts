@@ -164,8 +164,12 @@ async function uploadFile(url: string, token: string, file: string): Promise<voi
       response.on('error', reject)
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
     })
+    // Without an answer before it, this is the failure.
+    call.on('close', () => reject(new TelescopeError('HUB_UNREACHABLE', 'hub of the demo closed the connection')))
   })
-  await Promise.all([pipeline(createReadStream(file), call), answered])
+  // The hub answers before the end of a body that it has already, and node then closes the connection under the rest.
+  const sent = pipeline(createReadStream(file), call).catch(() => call.destroy())
   const { status, text } = await answered
+  await sent
   if (status >= 300) throw hubError(JSON.parse(text), status)
 }
