@@ -1,0 +1,177 @@
+import { BATCH_METADATA_KEY } from '../schemas/batch.ts'
+import { type PhysicalColumn, physicalColumns } from '../schemas/column.ts'
+import { TelescopeError } from '../schemas/errors.ts'
+import { FLOW } from '../schemas/flow.ts'
+import { FlatTable } from './flatbuffer.ts'
+
+/**
+ * Reads a batch that came from outside: an Arrow IPC stream that may only be what FLOW says, so that a small reader of
+ * our own can hold every length against what must be there. The ordinary library believes the lengths in a stream: a
+ * few changed bytes make it loop for hours.
+ *
+ * Field numbers are those of Message.fbs and Schema.fbs of the Arrow format.
+ * @see https://arrow.apache.org/docs/format/Columnar.html
+ */
+
+const CONTINUATION = 0xffff_ffff
+const MESSAGE = { headerType: 1, header: 2, bodyLength: 3 } as const
+const HEADER_SCHEMA = 1
+const HEADER_RECORD_BATCH = 3
+const SCHEMA = { endianness: 0, fields: 1, metadata: 2 } as const
+const FIELD = { name: 0, nullable: 1, typeType: 2, type: 3, dictionary: 4, children: 5 } as const
+const KEY_VALUE = { key: 0, value: 1 } as const
+const RECORD_BATCH = { length: 0, nodes: 1, buffers: 2, compression: 3 } as const
+const TYPE_INT = 2
+const TYPE_TIMESTAMP = 10
+const INT = { bitWidth: 0, isSigned: 1 } as const
+const TIMESTAMP = { unit: 0, timezone: 1 } as const
+const UNIT_MICROSECOND = 2
+/** Entries of the schema's metadata that are looked at. */
+const METADATA_ENTRIES_MAX = 16
+
+const COLUMNS = physicalColumns(FLOW)
+const BIT_WIDTHS: Partial<Record<PhysicalColumn['type'], number>> = {
+  uint8: 8,
+  uint16: 16,
+  uint32: 32,
+  uint64: 64,
+  bits64: 64,
+  timestamp_us: 64,
+}
+
+/** A record batch: the bytes of each column of FLOW, in order. */
+export interface ReadRows {
+  readonly rowCount: number
+  readonly columns: readonly Uint8Array[]
+}
+
+/** Bytes of a value of a column. */
+export function valueBytes(type: PhysicalColumn['type']): number {
+  return BIT_WIDTHS[type]! / 8
+}
+
+export class BatchReader {
+  /** The JSON text under BATCH_METADATA_KEY; undefined when there is none. */
+  readonly metadata: string | undefined
+  #bytes: Uint8Array
+  #position = 0
+
+  /** @throws BATCH_INVALID, here and in `next`, when the stream is not complete or not of FLOW's columns */
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+    const message = this.#message()
+    this.metadata = checked(() => {
+      if (message === null || message.uint8(MESSAGE.headerType) !== HEADER_SCHEMA) invalid('no schema at its start')
+      const schema = message.table(MESSAGE.header)
+      if (schema === null) invalid('its schema is empty')
+      checkSchema(schema)
+      return metadataText(schema)
+    })
+  }
+
+  /** The next record batch; null at the end. The columns are views into the bytes given. */
+  next(): ReadRows | null {
+    const message = this.#message()
+    if (message === null) return null
+    return checked(() => {
+      if (message.uint8(MESSAGE.headerType) !== HEADER_RECORD_BATCH) invalid('a message that is no record batch')
+      const bodyLength = message.int64(MESSAGE.bodyLength)
+      if (bodyLength > this.#bytes.length - this.#position) invalid('it ends within a record batch')
+      const body = this.#bytes.subarray(this.#position, this.#position + bodyLength)
+      this.#position += bodyLength
+      const batch = message.table(MESSAGE.header)
+      if (batch === null) invalid('an empty record batch')
+      return readRows(batch, body)
+    })
+  }
+
+  /** Takes the metadata of the next message; null at the end of the stream. */
+  #message(): FlatTable | null {
+    const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength)
+    if (this.#bytes.length - this.#position < 8) invalid('it ends without the mark of its end')
+    if (view.getUint32(this.#position, true) !== CONTINUATION) invalid('no message where one must begin')
+    const length = view.getUint32(this.#position + 4, true)
+    this.#position += 8
+    if (length === 0) return null
+    if (length > this.#bytes.length - this.#position) invalid('it ends within a message')
+    const metadata = this.#bytes.subarray(this.#position, this.#position + length)
+    this.#position += length
+    return checked(() => FlatTable.root(metadata))
+  }
+}
+
+function checkSchema(schema: FlatTable): void {
+  if (schema.int16(SCHEMA.endianness) !== 0) invalid('it is big-endian')
+  const count = schema.count(SCHEMA.fields)
+  if (count !== COLUMNS.length) invalid(`${count} columns, this schema version has ${COLUMNS.length}`)
+  for (const [index, column] of COLUMNS.entries()) {
+    const field = schema.tableAt(SCHEMA.fields, index)
+    const isSame = field.text(FIELD.name) === column.name && hasType(field, column.type)
+    if (
+      !isSame ||
+      field.uint8(FIELD.nullable) !== 0 ||
+      field.has(FIELD.dictionary) ||
+      field.count(FIELD.children) > 0
+    ) {
+      invalid(`column ${index + 1} is not ${column.name}, ${column.type}, without nulls`)
+    }
+  }
+}
+
+function hasType(field: FlatTable, type: PhysicalColumn['type']): boolean {
+  const details = field.table(FIELD.type)
+  if (details === null) return false
+  if (type === 'timestamp_us') {
+    return (
+      field.uint8(FIELD.typeType) === TYPE_TIMESTAMP &&
+      details.int16(TIMESTAMP.unit) === UNIT_MICROSECOND &&
+      details.text(TIMESTAMP.timezone) === 'UTC'
+    )
+  }
+  return (
+    field.uint8(FIELD.typeType) === TYPE_INT &&
+    details.int32(INT.bitWidth) === BIT_WIDTHS[type] &&
+    details.uint8(INT.isSigned) === 0
+  )
+}
+
+function metadataText(schema: FlatTable): string | undefined {
+  const count = Math.min(schema.count(SCHEMA.metadata), METADATA_ENTRIES_MAX)
+  for (let index = 0; index < count; index++) {
+    const entry = schema.tableAt(SCHEMA.metadata, index)
+    if (entry.text(KEY_VALUE.key) === BATCH_METADATA_KEY) return entry.text(KEY_VALUE.value) ?? undefined
+  }
+  return undefined
+}
+
+function readRows(batch: FlatTable, body: Uint8Array): ReadRows {
+  const rowCount = batch.int64(RECORD_BATCH.length)
+  if (batch.has(RECORD_BATCH.compression)) invalid('a compressed record batch')
+  if (batch.count(RECORD_BATCH.nodes) !== COLUMNS.length || batch.count(RECORD_BATCH.buffers) !== COLUMNS.length * 2) {
+    invalid('a record batch that does not have the columns of its schema')
+  }
+  const columns = COLUMNS.map(({ name, type }, index) => {
+    const [length, nullCount] = batch.pairAt(RECORD_BATCH.nodes, index)
+    if (length !== rowCount || nullCount !== 0) invalid(`column ${name} has nulls, or not the rows of its record batch`)
+    // Each column has a buffer that says which values are null, which does not matter here, and one of values.
+    const [offset, byteCount] = batch.pairAt(RECORD_BATCH.buffers, index * 2 + 1)
+    const needed = rowCount * valueBytes(type)
+    if (needed > byteCount || offset + needed > body.length) invalid(`column ${name} reaches beyond its record batch`)
+    return body.subarray(offset, offset + needed)
+  })
+  return { rowCount, columns }
+}
+
+/** A buffer that contradicts itself is an error of the input. */
+function checked<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof RangeError) invalid('a message in it contradicts itself')
+    throw error
+  }
+}
+
+function invalid(what: string): never {
+  throw new TelescopeError('BATCH_INVALID', `batch: not a complete Arrow stream of flows: ${what}`)
+}
