@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Receipt } from '../../schemas/catalog.ts'
-import { MAGIC_MICROSECONDS, pcap } from '../support/capture-builder.ts'
 import { hasCommand, ROOT, requireExternal } from '../support/external.ts'
 import { CommandProcess, runCommand } from '../support/hub-process.ts'
+import { synCapture } from '../support/syn-capture.ts'
 
 // The hub as a process, with its commands, as an operator meets it. Runs what is built.
 
@@ -163,26 +163,11 @@ describe('the way of an operator', () => {
   })
 })
 
-/** A capture of so many SYN packets to 198.19.1.0/24 (raw IP), different for each seed. */
-function synCapture(seed: number, packets: number): Uint8Array {
-  const records = Array.from({ length: packets }, (_, index) => {
-    const frame = new Uint8Array(40)
-    const view = new DataView(frame.buffer)
-    frame.set([0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0, 198, 18, seed & 255, index & 255, 198, 19, 1, index & 255])
-    view.setUint16(20, 40_000 + (index % 1000))
-    view.setUint16(22, 23)
-    view.setUint8(32, 0x50)
-    view.setUint8(33, 2)
-    return { frame, seconds: 1_763_800_000 + seed * 60 + (index % 60) }
-  })
-  return pcap(records, { magic: MAGIC_MICROSECONDS, linkType: 101 })
-}
-
 describe('kill -9', () => {
   it('at any moment loses no upload that has a receipt, and counts none twice', async () => {
     let { hub, url } = await serve()
     const token = await addLaboratory()
-    const captures = Array.from({ length: 60 }, (_, seed) => synCapture(seed, 50 + seed * 20))
+    const captures = Array.from({ length: 60 }, (_, seed) => synCapture(seed, 50 + seed * 20, [198, 19, 1]))
     const acknowledged = new Set<string>()
     const uploadAll = async () => {
       const queue = [...captures, ...captures.slice(0, 12)]
