@@ -1,0 +1,175 @@
+import { spawn } from 'node:child_process'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { CollectSummary } from '../../schemas/batch.ts'
+import { ROOT } from '../support/external.ts'
+import { hirundo } from '../support/hirundo.ts'
+import { readBatch } from '../support/read-batch.ts'
+import { temporaryFolders } from '../support/temporary-folder.ts'
+
+// `hirundo collect` as a user starts it: output, exit status, files.
+
+const newFolder = temporaryFolders()
+const FIXTURES = `${ROOT}fixtures/captures/`
+const ONE = `${FIXTURES}nmap-syn.pcap`
+const TELESCOPE = ['--sensor', 'jp-1', '--telescope', '198.19.1.0/24,2001:db8:2::/120']
+
+const batches = (out: string) => readdirSync(out).filter(name => name.endsWith('.arrow'))
+
+function keyFile(): string {
+  const path = join(newFolder(), 'jp-1.key')
+  writeFileSync(path, '07'.repeat(32), { mode: 0o600 })
+  return path
+}
+
+describe('hirundo collect', () => {
+  it('--json prints one object with exactly the agreed fields', async () => {
+    const out = newFolder()
+    const { status, stdout } = await hirundo(['collect', ONE, ...TELESCOPE, '--out', out, '--key', keyFile(), '--json'])
+    expect(status).toBe(0)
+    const summary = JSON.parse(stdout) as CollectSummary
+    expect(summary).toEqual({
+      captures: [
+        {
+          path: ONE,
+          format: 'pcap',
+          packets_read: 64,
+          packets_kept: 64,
+          drops: {},
+          first_packet: '2026-11-22T15:26:41.607391Z',
+          last_packet: '2026-11-22T15:26:41.660717Z',
+          truncated: false,
+          error: null,
+        },
+      ],
+      flows: 64,
+      batches: 1,
+      bytes_read: statSync(ONE).size,
+      seconds: expect.any(Number),
+      packets_per_second: expect.any(Number),
+    })
+    expect(batches(out).length).toBe(1)
+  })
+
+  it('reads files, directories and standard input to the same batch', async () => {
+    const folder = newFolder()
+    copyFileSync(ONE, join(folder, 'a.pcap'))
+    const key = keyFile()
+    const outs = [newFolder(), newFolder(), newFolder()]
+    const collect = (capture: string, out: string, input?: Buffer) =>
+      hirundo(['collect', capture, ...TELESCOPE, '--out', out, '--key', key], input)
+    expect((await collect(ONE, outs[0]!)).status).toBe(0)
+    expect((await collect(folder, outs[1]!)).status).toBe(0)
+    expect((await collect('-', outs[2]!, readFileSync(ONE))).status).toBe(0)
+    expect(batches(outs[1]!)).toEqual(batches(outs[0]!))
+    expect(batches(outs[2]!)).toEqual(batches(outs[0]!))
+  })
+
+  it('makes a key when there is none, says so, and uses it from then on', async () => {
+    const out = newFolder()
+    const first = await hirundo(['collect', ONE, ...TELESCOPE, '--out', out])
+    expect([first.status, first.stderr]).toEqual([0, expect.stringContaining('jp-1.key')])
+    const second = await hirundo(['collect', ONE, ...TELESCOPE, '--out', out])
+    expect([second.status, second.stderr]).toEqual([0, ''])
+    expect(batches(out).length).toBe(1)
+  })
+
+  it('reads on past what is missing, empty or no capture, and ends with 3', async () => {
+    const folder = newFolder()
+    const text = join(folder, 'text.pcap')
+    const empty = join(folder, 'empty.pcap')
+    const cut = join(folder, 'cut.pcap')
+    writeFileSync(text, 'this is no capture\n')
+    writeFileSync(empty, '')
+    writeFileSync(cut, readFileSync(ONE).subarray(0, 1000))
+    const missing = join(folder, 'missing.pcap')
+    const { status, stdout } = await hirundo([
+      'collect',
+      missing,
+      text,
+      empty,
+      cut,
+      ONE,
+      ...TELESCOPE,
+      '--out',
+      newFolder(),
+      '--json',
+    ])
+    expect(status).toBe(3)
+    const { captures } = JSON.parse(stdout) as CollectSummary
+    expect(captures.map(({ path, error }) => [path, error?.code])).toEqual([
+      [missing, 'CAPTURE_NOT_FOUND'],
+      [text, 'CAPTURE_FORMAT_UNKNOWN'],
+      [empty, 'CAPTURE_EMPTY'],
+      [cut, 'CAPTURE_TRUNCATED'],
+      [ONE, undefined],
+    ])
+    expect(captures[3]!.packets_kept).toBeGreaterThan(0)
+  })
+
+  it('says that a capture is for another telescope', async () => {
+    const out = newFolder()
+    const { status, stdout } = await hirundo([
+      'collect',
+      ONE,
+      '--sensor',
+      'a',
+      '--telescope',
+      '192.0.2.0/24',
+      '--out',
+      out,
+    ])
+    expect([status, stdout]).toEqual([3, expect.stringContaining('CAPTURE_OFF_TELESCOPE')])
+    expect(batches(out)).toEqual([])
+  })
+
+  it.each([
+    [['--telescope', '198.19.1.0/24', '--out', 'x'], '--sensor'],
+    [['--sensor', 'a', '--out', 'x'], '--telescope'],
+    [['--sensor', 'a', '--telescope', '198.19.1.0/24'], '--out'],
+    [['--sensor', 'A B', '--telescope', '198.19.1.0/24', '--out', 'x'], 'SENSOR_ID_INVALID'],
+    [['--sensor', 'a', '--telescope', '198.19.1.1/24', '--out', 'x'], 'ADDRESS_INVALID'],
+    [[...TELESCOPE, '--out', 'x', '--batch-seconds', '5'], '--batch-seconds'],
+    [[...TELESCOPE, '--out', 'x', '--listened-since', '2026-01-01'], '--listened-until'],
+    [[...TELESCOPE, '--out', 'x', '--unknown'], '--unknown'],
+  ])('refuses %j', async (args, said) => {
+    const { status, stderr } = await hirundo(['collect', ONE, ...args])
+    expect([status, stderr]).toEqual([2, expect.stringContaining(said)])
+  })
+
+  it('declares when the sensor listened', async () => {
+    const out = newFolder()
+    const listened = ['--listened-since', '2026-11-22T15:00:00Z', '--listened-until', '2026-11-22T16:00:00Z']
+    expect((await hirundo(['collect', ONE, ...TELESCOPE, '--out', out, ...listened])).status).toBe(0)
+    const { metadata } = readBatch(join(out, batches(out)[0]!))
+    const at = (text: string) => Date.parse(text) * 1000
+    expect(metadata.spans).toEqual([
+      { from: at('2026-11-22T15:00:00Z'), to: at('2026-11-22T16:00:00Z'), basis: 'declared', packets: 64 },
+    ])
+  })
+
+  it('an output folder that cannot be made is an error of the machine', async () => {
+    const file = join(newFolder(), 'file')
+    writeFileSync(file, '')
+    const { status, stderr } = await hirundo(['collect', ONE, ...TELESCOPE, '--out', join(file, 'out')])
+    expect([status, stderr]).toEqual([1, expect.stringContaining('OUTPUT_UNWRITABLE')])
+  })
+
+  it('writes what it has when a live capture is ended by a signal', async () => {
+    const out = join(newFolder(), 'out')
+    mkdirSync(out)
+    const args = ['collect', '-', ...TELESCOPE, '--out', out, '--key', keyFile(), '--json']
+    const child = spawn(process.execPath, [`${ROOT}bin/hirundo`, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+    let stdout = ''
+    child.stdout.on('data', chunk => (stdout += chunk))
+    // The pipe stays open, as that of a tcpdump that goes on.
+    child.stdin.write(readFileSync(ONE))
+    await new Promise(resolve => setTimeout(resolve, 1500))
+    const ended = new Promise(resolve => child.once('close', resolve))
+    child.kill('SIGTERM')
+    expect(await ended).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ captures: [{ path: '-', packets_kept: 64, error: null }], batches: 1 })
+    expect(batches(out).length).toBe(1)
+  })
+})
