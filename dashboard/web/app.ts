@@ -14,7 +14,7 @@ import { resolveRange } from './range.ts'
 import { Read } from './read.ts'
 import './sign-in-box.ts'
 import { STRINGS } from './strings.ts'
-import { errorPanel, segments, skeleton } from './table-parts.ts'
+import { errorPanel, segments } from './table-parts.ts'
 import { applyTheme, readTheme, type Theme } from './theme.ts'
 import { defaultView, formatView, type ParsedView, parseView, type View, viewOf } from './url-state.ts'
 import type { ViewControls } from './view-controls.ts'
@@ -213,7 +213,7 @@ export class HirundoApp extends LitElement {
       <header class="top">
         <a class="brand" href=${formatView(viewOf({ name: 'home' }, this.parsed.view))}>${swallowMark()}<span>${STRINGS.name}</span><small>${STRINGS.tagline}</small></a>
         <div class="top-tools">
-          ${context ? html`<port-search .context=${context}></port-search>` : nothing}
+          ${this.isSigningIn ? nothing : html`<port-search .context=${context}></port-search>`}
           ${segments('theme', STRINGS.theme, STRINGS.themes, this.theme, theme => {
             this.theme = theme
             applyTheme(theme, true)
@@ -227,7 +227,7 @@ export class HirundoApp extends LitElement {
         ${this.parsed.ignored.length > 0 ? html`<p class="note ignored" role="status">${STRINGS.ignored(this.parsed.ignored)}</p>` : nothing}
         ${this.body(context)}
       </main>
-      ${this.footer(status)}
+      ${status || this.status.error ? this.footer(status) : nothing}
       <definition-popover></definition-popover>
       ${helpDialog()}`
   }
@@ -240,7 +240,8 @@ export class HirundoApp extends LitElement {
     if (page.name === 'unknown')
       return html`<h1 tabindex="-1">${STRINGS.notFoundTitle}</h1><p>${STRINGS.notFound(page.path)}</p>`
     if (this.status.error && !this.status.value) return errorPanel(this.status.error, () => this.status.retry())
-    if (!this.status.value) return skeleton(20)
+    // Nothing yet that would have to move when banner and controls come.
+    if (!this.status.value) return html`<p class="visually-hidden" role="status">${STRINGS.loading}</p>`
     if (!context)
       return html`<section class="panel"><h1 tabindex="-1">${STRINGS.noDataTitle}</h1><p>${STRINGS.noData}</p></section>`
     if (page.name === 'port') return html`<port-page .context=${context}></port-page>`

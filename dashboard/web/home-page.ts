@@ -84,7 +84,8 @@ export class HomePage extends LitElement {
 
   private risingList(rising: Rising): TemplateResult {
     const { context } = this
-    if (!rising.hasBaseline) return html`<p>${STRINGS.risingNoBaseline}</p>`
+    const { sensors, leftOut } = rising.period
+    if (sensors.length === 0) return html`<p>${STRINGS.risingNoBaseline}</p>`
     const list =
       rising.ports.length === 0
         ? html`<p>${STRINGS.risingNone}</p>`
@@ -101,7 +102,7 @@ export class HomePage extends LitElement {
               ${verdict ? html`<span class="verdict ${verdict.kind}">${verdictText(verdict)}</span>` : ''}
             </li>`
           })}</ol>`
-    return html`${list}<details class="measured"><summary>${STRINGS.measured}</summary><p>${STRINGS.risingHow}</p></details>`
+    return html`${list}${leftOut.length > 0 ? html`<p class="note">${STRINGS.measuredLeftOut(leftOut)}</p>` : ''}<details class="measured"><summary>${STRINGS.measured}</summary><p>${STRINGS.risingHow}</p></details>`
   }
 
   private reporting(answer: Answer<'sensors'>): TemplateResult {

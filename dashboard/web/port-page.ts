@@ -10,7 +10,7 @@ import type { BucketSeconds } from './range.ts'
 import { economiesTable, economyLink, fetchRanking, filterLink, type Ranking } from './rank-tables.ts'
 import { Read } from './read.ts'
 import { RISING_FACTOR_MIN } from './rising.ts'
-import { fetchBothCoverages, fetchPortChange, PORT_ROWS_MAX, type PortChange } from './rising-read.ts'
+import { fetchPeriods, fetchPortChange, PORT_ROWS_MAX, type PortChange } from './rising-read.ts'
 import { momentText } from './sensor-table.ts'
 import { STRINGS } from './strings.ts'
 import {
@@ -86,7 +86,7 @@ export class PortPage extends LitElement {
       await figuresRead
       signal.throwIfAborted()
       const port = { protocol: this.port.protocol, service_port: this.port.port }
-      return await fetchPortChange(context, port, await fetchBothCoverages(context, signal), signal)
+      return await fetchPortChange(context, port, await fetchPeriods(context, signal), signal)
     })
     this.sources.run(answerUrl('sources', sourceParameters), revision, signal =>
       fetchAnswer('sources', sourceParameters, signal),
@@ -126,7 +126,7 @@ export class PortPage extends LitElement {
     const service = this.figures.value?.own?.service ?? null
     return html`
       <h1 tabindex="-1">${name} ${service ? html`<span class="service">${service}</span>` : nothing} <small>${formatRange(context.range)} ${STRINGS.utc}</small></h1>
-      <section class="panel" aria-label=${STRINGS.portFigures}>
+      <section class="panel port-figures" aria-label=${STRINGS.portFigures}>
         ${readState(this.figures, 4, figures => this.figureList(figures))}
       </section>
       <traffic-figure .context=${context} name="${name}: ${STRINGS.chartHome[context.view.by].toLowerCase()}"></traffic-figure>

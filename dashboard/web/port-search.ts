@@ -9,12 +9,14 @@ import { viewOf } from './url-state.ts'
 /** The box that takes a port by number or by name. */
 export class PortSearch extends LitElement {
   static override properties = { context: { attribute: false }, problem: { state: true } }
-  declare context: PageContext
+  /** Null until the hub has said what it has. */
+  declare context: PageContext | null
   declare problem: string
   private abort: AbortController | null = null
 
   constructor() {
     super()
+    this.context = null
     this.problem = ''
   }
 
@@ -29,11 +31,15 @@ export class PortSearch extends LitElement {
     box.select()
   }
 
+  private forget(): void {
+    this.problem = ''
+  }
+
   private async search(event: SubmitEvent): Promise<void> {
     event.preventDefault()
     const box = this.querySelector('input')!
     const text = box.value.trim()
-    if (text === '') return
+    if (text === '' || this.context === null) return
     this.abort?.abort()
     this.abort = new AbortController()
     const { signal } = this.abort
@@ -55,7 +61,7 @@ export class PortSearch extends LitElement {
   }
 
   protected override render(): TemplateResult {
-    return html`<form class="search" role="search" @submit=${this.search}>
+    return html`<form class="search" role="search" @submit=${this.search} @input=${this.forget} @focusout=${this.forget}>
       <label class="visually-hidden" for="port-box">${STRINGS.searchLabel}</label>
       <input id="port-box" name="port" placeholder=${STRINGS.searchHint} autocomplete="off" spellcheck="false" autocapitalize="off" maxlength="40"
         aria-describedby=${this.problem ? 'port-problem' : nothing} />

@@ -73,7 +73,7 @@ export function portsTable(context: PageContext, read: Ranking<'ports'>): Templa
     <td class="number rank">${row.rank}</td>
     ${changeCell(row.rank, row.previous_rank, compared)}
     <th scope="row"><a href=${formatView(viewOf({ name: 'port', protocol: row.protocol, port: row.service_port }, context.view))}>${formatPort(row.protocol, row.service_port)}</a></th>
-    <td>${row.service ?? STRINGS.none}</td>
+    <td class="name" title=${row.service ?? nothing}>${row.service ?? STRINGS.none}</td>
     ${countCell(row.src_addr_unique_count)}
     ${rateCell(row.packets_per_addr_day)}
     ${countCell(row.packet_count)}

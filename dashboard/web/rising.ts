@@ -1,5 +1,4 @@
 import type { QueryRow } from '../../schemas/api.ts'
-import { DAY_SECONDS } from '../../schemas/time.ts'
 import { coverageBySensor, weightedRate } from './align.ts'
 import type { TimeRange } from './range.ts'
 
@@ -50,17 +49,38 @@ export type Verdict =
   | { readonly kind: 'sensor'; readonly sensor: string }
   | { readonly kind: 'everywhere' | 'some'; readonly risen: number; readonly sensors: number }
 
-/** Daily rows of both periods, by sensor, as the change at each sensor that listened in both. */
+/** As the hub decides it for rankings: a sensor with less coverage in either period leaves both. */
+const COMPARED_COVERAGE_MIN = 0.8
+
+/** Which sensors two periods can be compared by. */
+export function comparedSensors(
+  coverage: readonly QueryRow<'coverage'>[],
+  before: TimeRange,
+  now: TimeRange,
+  bucketSeconds: number,
+): { sensors: string[]; leftOut: string[] } {
+  const periods = [before, now].map(range => coverageBySensor(coverage, range, bucketSeconds))
+  const names = [...new Set(coverage.map(row => row.sensor))].sort()
+  const stays = (name: string): boolean =>
+    periods.every(cells => {
+      const own = cells.get(name) ?? []
+      return own.length > 0 && sum(own) / own.length >= COMPARED_COVERAGE_MIN
+    })
+  return { sensors: names.filter(stays), leftOut: names.filter(name => !stays(name)) }
+}
+
+/** Rows of both periods, by sensor, as the change at each of the sensors. */
 export function sensorChanges(
+  sensors: readonly string[],
   rows: readonly QueryRow<'traffic'>[],
   coverage: readonly QueryRow<'coverage'>[],
   before: TimeRange,
   now: TimeRange,
-  bucketSeconds: number = DAY_SECONDS,
+  bucketSeconds: number,
 ): SensorChange[] {
   const cellsBefore = coverageBySensor(coverage, before, bucketSeconds)
   const cellsNow = coverageBySensor(coverage, now, bucketSeconds)
-  return [...cellsNow.keys()].sort().flatMap(sensor => {
+  return sensors.flatMap(sensor => {
     const own = rows.filter(row => row.series === sensor)
     const rateBefore = weightedRate(own, cellsBefore.get(sensor) ?? [], before, bucketSeconds)
     const rateNow = weightedRate(own, cellsNow.get(sensor) ?? [], now, bucketSeconds)

@@ -151,7 +151,7 @@ export const STRINGS = {
   measured: 'How this is measured',
   measuredSensors: (sensors: readonly string[]) => `In the numbers: ${sensors.join(', ') || 'no sensor'}.`,
   measuredLeftOut: (sensors: readonly string[]) =>
-    `Left out of this comparison, coverage below 80 % in one of the two periods: ${sensors.join(', ')}.`,
+    `Left out, coverage below 80 % in one of the two periods: ${sensors.join(', ')}.`,
   measuredExposure: (days: string) => `Exposure: ${days} IPv4 address-days.`,
   comparedWith: (range: string) => `Compared with ${range}.`,
   notCompared: 'Not compared with the period before.',

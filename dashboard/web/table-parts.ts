@@ -121,7 +121,7 @@ export function readState<T>(
   return html`<div class="read" aria-busy=${read.loading ? 'true' : 'false'}>${content(read.value)}</div>`
 }
 
-export function skeleton(rows: number): TemplateResult {
+function skeleton(rows: number): TemplateResult {
   return html`<div class="skeleton" aria-busy="true"><span class="visually-hidden">${STRINGS.loading}</span>${Array.from({ length: rows }, () => html`<i></i>`)}</div>`
 }
 

@@ -331,9 +331,8 @@ export class TrafficChart extends LitElement {
             <b>${this.valueText(at === null ? this.summaryOf(series.values) : series.values[at]!)}</b>
           </button>`,
         )}
-        ${at === null ? nothing : html`<span class="legend-listening">${STRINGS.listening(listening[at] ?? 0, sensorCount)}</span>`}
       </div>
-      <p class="unit">${unit}</p>
+      <p class="unit">${unit}${at === null ? nothing : html` · ${STRINGS.listening(listening[at] ?? 0, sensorCount)}`}</p>
       <div class="plot" tabindex="0" role="application" aria-roledescription=${STRINGS.chartRole} aria-label="${name}, ${unit}. ${STRINGS.chartHelp}" @keydown=${this.onKey}></div>
       <p class="visually-hidden" aria-live="polite">${this.spoken}</p>
       ${drawn.length < aligned.series.length ? html`<p class="note">${STRINGS.seriesCut(drawn.length, aligned.series.length)}</p>` : nothing}

@@ -99,7 +99,10 @@ export class ViewControls extends LitElement {
     const input = (event.target as HTMLFormElement).elements.namedItem('economy') as HTMLInputElement
     const text = input.value.trim().toLowerCase()
     const codes = this.economies.value?.rows.map(row => row.economy) ?? []
-    const found = codes.find(code => code.toLowerCase() === text || economyName(code).toLowerCase() === text)
+    const starting = codes.filter(code => economyName(code).toLowerCase().startsWith(text))
+    const found =
+      codes.find(code => code.toLowerCase() === text || economyName(code).toLowerCase() === text) ??
+      (starting.length === 1 ? starting[0] : undefined)
     if (found === undefined) {
       this.problem = { at: 'economy', text: STRINGS.economyWrong(input.value.trim()) }
       return

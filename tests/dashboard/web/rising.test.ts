@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { risingPorts, sensorChanges, verdictOf } from '../../../dashboard/web/rising.ts'
+import { comparedSensors, risingPorts, sensorChanges, verdictOf } from '../../../dashboard/web/rising.ts'
 import type { QueryRow } from '../../../schemas/api.ts'
 
 const DAY = 86_400
@@ -79,9 +79,24 @@ describe('sensorChanges', () => {
     coverage: 1,
     packet_count: 1,
   })
-  it('keeps the periods apart and leaves out who was silent in one', () => {
+  it('keeps the periods apart', () => {
     const rows = [row(0, 'a', 2), row(1, 'a', 8), row(1, 'b', 5)]
-    const coverage = [cover(0, 'a'), cover(1, 'a'), cover(1, 'b')]
-    expect(sensorChanges(rows, coverage, before, now)).toEqual([{ sensor: 'a', before: 2, now: 8 }])
+    const coverage = [cover(0, 'a'), cover(1, 'a'), cover(0, 'b'), cover(1, 'b')]
+    expect(sensorChanges(['a', 'b'], rows, coverage, before, now, DAY)).toEqual([
+      { sensor: 'a', before: 2, now: 8 },
+      { sensor: 'b', before: 0, now: 5 },
+    ])
+  })
+  it('says nothing of a sensor that was silent in one', () => {
+    expect(sensorChanges(['b'], [row(1, 'b', 5)], [cover(1, 'b')], before, now, DAY)).toEqual([])
+  })
+
+  it('leaves out of both periods who listened too little in one', () => {
+    const coverage = [
+      ...['a', 'b', 'c'].map(sensor => cover(1, sensor)),
+      cover(0, 'a'),
+      { ...cover(0, 'b'), coverage: 0.79 },
+    ]
+    expect(comparedSensors(coverage, before, now, DAY)).toEqual({ sensors: ['a'], leftOut: ['b', 'c'] })
   })
 })
