@@ -1,5 +1,6 @@
 import { LAKE_FILE, RECEIPT_STATES } from '../schemas/catalog.ts'
 import { physicalColumns, type Table } from '../schemas/column.ts'
+import type { ListenedSpan } from '../schemas/coverage.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { LAKE_FLOW } from '../schemas/flow.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
@@ -59,7 +60,7 @@ const DAY_SUM = {
   packet_count: LAKE_FILE.packet_count,
 } as const satisfies Table
 
-export interface CountingEngine {
+interface CountingEngine {
   readonly database: Database
   readonly lake: Lake
   readonly geography: Geography
@@ -145,6 +146,8 @@ async function checkUploads(session: Session, uploads: readonly ParsedUpload[]):
   )
   const packets = new Map(sums.map(row => [row.upload, row.packet_count]))
   for (const [index, upload] of uploads.entries()) {
+    const wrong = upload.batches.flatMap(({ metadata }) => metadata.spans).find(span => !isSpan(span))
+    if (wrong) throw refused(upload, `listened from ${wrong.from} to ${wrong.to}, which is no span of time`)
     const expected = upload.batches.reduce((sum, { metadata }) => sum + metadata.packets_kept, 0)
     const actual = packets.get(index) ?? 0
     if (actual !== expected) throw refused(upload, `${actual} packets in its flows, ${expected} in its metadata`)
@@ -161,6 +164,10 @@ async function checkUploads(session: Session, uploads: readonly ParsedUpload[]):
       throw refused(upload, 'packets before 1970 or after 2255; set the clock')
     }
   }
+}
+
+function isSpan({ from, to, packets }: ListenedSpan): boolean {
+  return [from, to, packets].every(value => Number.isSafeInteger(value) && value >= 0) && from < to
 }
 
 async function writeFiles({ lake, nowMicros }: CountingEngine, session: Session): Promise<LakeFile[]> {

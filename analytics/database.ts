@@ -26,7 +26,7 @@ import { type BoundValue, literal, renderSql, type Sql, type SqlScalar, sql } fr
  * final. With `rows.ts` and `append.ts` the only place that knows the driver.
  */
 
-export interface DatabaseOptions {
+interface DatabaseOptions {
   /** Catalog file; opened or made. */
   readonly path: string
   /** Folder that COPY and read_parquet may touch; everything else outside the catalog is refused by DuckDB itself. */

@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { TelescopeError } from '../schemas/errors.ts'
 import { countGroup } from './count-group.ts'
@@ -57,9 +57,10 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   })
   const clock = options.now ?? Date.now
   const nowMicros = () => Math.round(clock() * 1000)
-  await migrate(database, nowMicros())
-  const lake = new Lake(join(data, 'lake'), database)
-  await lake.sweep(openedAt)
+  const lake = await prepare(database, data, nowMicros(), openedAt).catch(async error => {
+    await database.close()
+    throw error
+  })
   const receipts = new ReceiptWriter(database, nowMicros)
   const { geography } = options
   let counting: Promise<void> = Promise.resolve()
@@ -102,5 +103,24 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       await counting
       await database.close()
     },
+  }
+}
+
+/** Brings catalog and lake to where work can begin. */
+async function prepare(database: Database, data: string, nowMicros: number, openedAt: number): Promise<Lake> {
+  await migrate(database, nowMicros)
+  const lake = new Lake(join(data, 'lake'), database)
+  // What is committed later is only as durable as the names of the folders and files that it lies in.
+  for (const folder of [join(data, 'lake'), data]) syncFolder(folder)
+  await lake.sweep(openedAt)
+  return lake
+}
+
+function syncFolder(folder: string): void {
+  const descriptor = openSync(folder, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
   }
 }

@@ -11,7 +11,7 @@ import type { Session } from './database.ts'
  * a flow came with; sensor and epoch are joined from there, because a text per row is what would cost most.
  */
 
-export const UPLOAD_COLUMN: PhysicalColumn = { name: 'upload', type: 'uint32', nullable: false }
+const UPLOAD_COLUMN: PhysicalColumn = { name: 'upload', type: 'uint32', nullable: false }
 export const GROUP_FLOW_COLUMNS: readonly PhysicalColumn[] = [UPLOAD_COLUMN, ...physicalColumns(FLOW)]
 
 /** Read at once; a record batch of 65 536 flows is about 8 MB. */

@@ -2,7 +2,7 @@ import { type Prefix, parsePrefix } from '../schemas/address.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 
 /** Which economy holds an address, by disjoint ranges in order. */
-export interface PrefixTable {
+interface PrefixTable {
   /** Binary search; undefined when no prefix holds the address. */
   find(address: bigint): string | undefined
 }

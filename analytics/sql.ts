@@ -74,12 +74,6 @@ export function literal(text: string): Sql {
   return trusted(`'${text.replaceAll("'", "''")}'`)
 }
 
-/** A whole number, for the same places. */
-export function integerLiteral(value: number): Sql {
-  if (!Number.isSafeInteger(value)) throw new TelescopeError('INTERNAL', `literal ${value} is not a whole number`)
-  return trusted(String(value))
-}
-
 /** Names of the physical columns of a table, separated by commas. */
 export function columnNames(columns: readonly PhysicalColumn[]): Sql {
   return join(

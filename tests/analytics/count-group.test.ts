@@ -140,6 +140,18 @@ describe('counting a group', () => {
     expect(lakeFiles(data)).toEqual([])
   })
 
+  test.each([
+    ['ends before it begins', { from: 2_000_000, to: 1_000_000 }],
+    ['is no number', { from: Number.NaN, to: 1_000_000 }],
+    ['begins before 1970', { from: -1, to: 1_000_000 }],
+  ])('a listened span that %s is refused', async (_, times) => {
+    const storage = await temporaryStorage()
+    await storage.addSensor(ALPHA)
+    const spans = [{ ...times, basis: 'declared' as const, packets: 0 }]
+    const upload = testUpload(temporaryFolder(), { sensor: 'alpha', flows, spans })
+    await expect(receiveAndCount(storage, [upload])).rejects.toMatchObject({ code: 'BATCH_INVALID' })
+  })
+
   test('a batch that is cut short, or no batch, is refused by name', async () => {
     const storage = await temporaryStorage()
     await storage.addSensor(ALPHA)

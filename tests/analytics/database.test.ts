@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Database, Session } from '../../analytics/database.ts'
 import { openStorage } from '../../analytics/duckdb-storage.ts'
-import { migrate } from '../../analytics/migrations.ts'
+import { CATALOG, migrate } from '../../analytics/migrations.ts'
 import { bind, bindList, identifier, join as joinSql, literal, renderSql, sql } from '../../analytics/sql.ts'
+import { STORED_TABLES } from '../../schemas/dictionary.ts'
 import { temporaryFolder } from '../support/data-folder.ts'
 import { TEST_GEOGRAPHY, temporaryStorage } from '../support/storage.ts'
 
@@ -125,6 +126,13 @@ describe('failures', () => {
 })
 
 describe('migrations', () => {
+  test('the dictionary describes each table of the catalog, and only the flows besides', () => {
+    const described = Object.entries(STORED_TABLES).filter(([name]) => name !== 'flow' && name !== 'lake_flow')
+    expect(Object.fromEntries(described.map(([name, { table }]) => [name, table]))).toEqual(
+      Object.fromEntries(Object.entries(CATALOG).map(([name, { table }]) => [name, table])),
+    )
+  })
+
   test('run once, and a catalog of a newer version is left alone', async () => {
     const folder = temporaryFolder()
     const database = await temporaryDatabase(folder)
