@@ -4,6 +4,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import type { Status } from '../../../schemas/api.ts'
 import type { Receipt } from '../../../schemas/catalog.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import type { NewToken } from '../credentials.ts'
@@ -13,7 +14,7 @@ import type { Region } from './region.ts'
 
 /** Uploads at once: enough that the hub commits receipts together. */
 const UPLOADS_AT_ONCE = 6
-const POLL_MILLISECONDS = 200
+const POLL_MILLISECONDS = 250
 /** The page compares a week with the week before: with these days it has something to say. */
 const NEWEST_DAYS = 14
 
@@ -33,7 +34,10 @@ export class HubFiller {
   readonly #hub: Hub
   readonly #region: Region
   readonly #stop: { requested: boolean }
-  readonly #states = new Map<string, boolean>()
+  /** Path of a capture → sensor and digest, once it is on its way. */
+  readonly #sent = new Map<string, string>()
+  /** Sensor and digest of what is counted. */
+  readonly #counted = new Set<string>()
   readonly #newest: ReadonlySet<string>
 
   /** @param stop set from outside: no further upload is begun then */
@@ -47,31 +51,34 @@ export class HubFiller {
 
   get filling(): Filling {
     const { captures } = this.#region
-    const counted = captures.filter(({ path }) => this.#states.get(path)).length
-    const newestCounted = captures.every(({ path, day }) => !this.#newest.has(day) || this.#states.get(path))
+    const isCounted = (path: string) => this.#counted.has(this.#sent.get(path) ?? '')
+    const counted = captures.filter(({ path }) => isCounted(path)).length
+    const newestCounted = captures.every(({ path, day }) => !this.#newest.has(day) || isCounted(path))
     return { captures: captures.length, counted, newestCounted }
   }
 
   /** Resolves when all is counted, or when it was stopped. */
   async fill(onProgress: (filling: Filling) => void): Promise<void> {
     const tokens = await this.#register()
-    const digests = new Map<string, string>()
     let uploaded = false
-    const uploads = this.#uploadAll(tokens, digests).then(() => {
+    const uploads = this.#uploadAll(tokens).then(() => {
       uploaded = true
     })
     const watching = (async () => {
-      while (!this.#stop.requested) {
-        const complete = uploaded
-        await this.#readReceipts(digests)
+      for (let settled = -1; !this.#stop.requested; await pause()) {
+        // One small question most of the time: the receipts are read only when some have changed.
+        const { uploads } = await this.#ask<Status>('GET', '/api/v1/status')
+        if (uploads.counted + uploads.quarantined !== settled) {
+          settled = uploads.counted + uploads.quarantined
+          await this.#readReceipts()
+        }
         onProgress(this.filling)
-        if (complete && this.filling.counted === this.filling.captures) break
-        await pause()
+        if (uploaded && this.filling.counted === this.filling.captures) break
       }
     })()
     await Promise.all([uploads, watching])
-    if (!this.#stop.requested)
-      for (const { token_id } of tokens.values()) await this.#ask('DELETE', `/api/v1/tokens/${token_id}`)
+    if (this.#stop.requested) return
+    for (const { token_id } of tokens.values()) await this.#ask('DELETE', `/api/v1/tokens/${token_id}`)
   }
 
   async #register(): Promise<Map<string, NewToken>> {
@@ -87,26 +94,20 @@ export class HubFiller {
   }
 
   /** The rest waits for the newest days: it would only slow down what the page needs first. */
-  async #uploadAll(tokens: ReadonlyMap<string, NewToken>, digests: Map<string, string>): Promise<void> {
+  async #uploadAll(tokens: ReadonlyMap<string, NewToken>): Promise<void> {
     const newestFirst = this.#region.captures.toSorted((a, b) => (a.day < b.day ? 1 : a.day > b.day ? -1 : 0))
     await this.#upload(
       newestFirst.filter(({ day }) => this.#newest.has(day)),
       tokens,
-      digests,
     )
     while (!this.filling.newestCounted && !this.#stop.requested) await pause()
     await this.#upload(
       newestFirst.filter(({ day }) => !this.#newest.has(day)),
       tokens,
-      digests,
     )
   }
 
-  async #upload(
-    captures: Region['captures'],
-    tokens: ReadonlyMap<string, NewToken>,
-    digests: Map<string, string>,
-  ): Promise<void> {
+  async #upload(captures: Region['captures'], tokens: ReadonlyMap<string, NewToken>): Promise<void> {
     const queue = [...captures]
     const worker = async () => {
       for (let capture = queue.shift(); capture && !this.#stop.requested; capture = queue.shift()) {
@@ -114,23 +115,20 @@ export class HubFiller {
         const sha256 = createHash('sha256')
           .update(await readFile(file))
           .digest('hex')
+        this.#sent.set(capture.path, `${capture.sensor}/${sha256}`)
         await uploadFile(`${this.#hub.url}/api/v1/captures/${sha256}`, tokens.get(capture.sensor)!.token, file)
-        digests.set(`${capture.sensor}/${sha256}`, capture.path)
       }
     }
     await Promise.all(Array.from({ length: UPLOADS_AT_ONCE }, worker))
   }
 
-  async #readReceipts(digests: ReadonlyMap<string, string>): Promise<void> {
+  async #readReceipts(): Promise<void> {
     for (const { id } of this.#region.sensors) {
       const { receipts } = await this.#ask<{ receipts: Receipt[] }>('GET', `/api/v1/receipts?sensor=${id}&limit=1000`)
-      for (const receipt of receipts) {
-        const path = digests.get(`${id}/${receipt.sha256}`)
-        if (path === undefined) continue
-        if (receipt.state === 'quarantined') {
-          throw new TelescopeError('INTERNAL', `simulated capture ${path} was refused: ${receipt.error_message}`)
-        }
-        this.#states.set(path, receipt.state === 'counted')
+      for (const { sha256, state, error_message } of receipts) {
+        if (state === 'counted') this.#counted.add(`${id}/${sha256}`)
+        const refused = state === 'quarantined' && [...this.#sent.values()].includes(`${id}/${sha256}`)
+        if (refused) throw new TelescopeError('INTERNAL', `simulated capture of ${id} was refused: ${error_message}`)
       }
     }
   }
