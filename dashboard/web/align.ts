@@ -21,7 +21,7 @@ interface AlignedSeries {
 type TrafficRow = QueryRow<'traffic'>
 type CoverageRow = QueryRow<'coverage'>
 
-export interface AlignOptions {
+interface AlignOptions {
   readonly range: TimeRange
   readonly bucketSeconds: number
   readonly measure: Measure

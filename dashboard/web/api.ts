@@ -6,7 +6,7 @@ import { ERROR_CODES, type ErrorCode, TelescopeError } from '../../schemas/error
 /** A hub that has not answered by then is taken for gone; answers take milliseconds. */
 const ANSWER_MILLISECONDS_MAX = 30_000
 
-export type AnswerFormat = 'json' | 'csv'
+type AnswerFormat = 'json' | 'csv'
 
 /** The address of an answer; parameters that are empty are left out. */
 export function answerUrl<N extends QueryName>(name: N, parameters: QueryParameters<N>, format?: AnswerFormat): string {

@@ -27,7 +27,7 @@ const POLL_MILLISECONDS = 60_000
 const IDLE_MILLISECONDS_MAX = 15 * 60_000
 
 /** The frame of every page: address, status, header, controls, keys. */
-export class HirundoApp extends LitElement {
+class HirundoApp extends LitElement {
   static override properties = {
     parsed: { state: true },
     locked: { state: true },

@@ -11,7 +11,7 @@ export function definitionButton(label: string, doc: string): TemplateResult {
 }
 
 /** The one popover in which definitions show, beside the button that asked. */
-export class DefinitionPopover extends LitElement {
+class DefinitionPopover extends LitElement {
   static override properties = { label: { state: true }, doc: { state: true } }
   declare label: string
   declare doc: string

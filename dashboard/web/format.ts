@@ -88,7 +88,7 @@ export function economyName(code: string): string {
   }
 }
 
-export type RankChange = { readonly kind: 'up' | 'down'; readonly places: number } | { readonly kind: 'same' | 'new' }
+type RankChange = { readonly kind: 'up' | 'down'; readonly places: number } | { readonly kind: 'same' | 'new' }
 
 /** How a rank moved; `new` when it had none in the previous period. */
 export function rankChange(rank: number, previous: number | null): RankChange {

@@ -6,6 +6,7 @@ import { filterParameters, type PageContext, rangeParameters } from './page-cont
 import { formatPort } from './port-text.ts'
 import { economiesTable, fetchRanking, filterLink, portsTable, type Ranking } from './rank-tables.ts'
 import { Read } from './read.ts'
+import { RISING_FACTOR_MIN, RISING_PACKETS_MIN } from './rising.ts'
 import { fetchRising, type Rising } from './rising-read.ts'
 import { momentText, sensorState, sensorTable } from './sensor-table.ts'
 import { STRINGS } from './strings.ts'
@@ -15,7 +16,7 @@ import { formatView, viewOf } from './url-state.ts'
 import { growthText, meanRates, verdictText } from './verdict-text.ts'
 
 /** What is rising, only here or everywhere, and are all sensors reporting. */
-export class HomePage extends LitElement {
+class HomePage extends LitElement {
   static override properties = { context: { attribute: false }, sensors: { attribute: false } }
   declare context: PageContext
   /** The app reads the sensors, since filters need their names as well. */
@@ -88,7 +89,7 @@ export class HomePage extends LitElement {
     if (sensors.length === 0) return html`<p>${STRINGS.risingNoBaseline}</p>`
     const list =
       rising.ports.length === 0
-        ? html`<p>${STRINGS.risingNone}</p>`
+        ? html`<p>${STRINGS.risingNone(RISING_PACKETS_MIN, RISING_FACTOR_MIN)}</p>`
         : html`<ol class="rising">${rising.ports.map(({ row, changes, verdict, now, before }) => {
             const rates = changes.length > 0 ? meanRates(changes) : { now, before }
             const link = formatView(
@@ -102,7 +103,7 @@ export class HomePage extends LitElement {
               ${verdict ? html`<span class="verdict ${verdict.kind}">${verdictText(verdict)}</span>` : ''}
             </li>`
           })}</ol>`
-    return html`${list}${leftOut.length > 0 ? html`<p class="note">${STRINGS.measuredLeftOut(leftOut)}</p>` : ''}<details class="measured"><summary>${STRINGS.measured}</summary><p>${STRINGS.risingHow}</p></details>`
+    return html`${list}${leftOut.length > 0 ? html`<p class="note">${STRINGS.measuredLeftOut(leftOut)}</p>` : ''}<details class="measured"><summary>${STRINGS.measured}</summary><p>${STRINGS.risingHow(RISING_PACKETS_MIN, RISING_FACTOR_MIN)}</p></details>`
   }
 
   private reporting(answer: Answer<'sensors'>): TemplateResult {

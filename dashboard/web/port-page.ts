@@ -45,7 +45,7 @@ interface AtSensors {
 }
 
 /** One service port: what it looks like, who sends it, where it is seen. */
-export class PortPage extends LitElement {
+class PortPage extends LitElement {
   static override properties = { context: { attribute: false } }
   declare context: PageContext
   private readonly figures = new Read<Figures>(this)

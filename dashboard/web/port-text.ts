@@ -2,7 +2,7 @@ import type { QueryRow } from '../../schemas/api.ts'
 import { protocolName, protocolNumber } from '../../schemas/protocol.ts'
 
 /** A service port as people write it. */
-export interface PortKey {
+interface PortKey {
   readonly protocol: string
   readonly port: number
 }

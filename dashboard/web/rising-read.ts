@@ -51,7 +51,7 @@ export async function fetchRising(context: PageContext, signal: AbortSignal): Pr
 }
 
 /** The range and the one before it, as they can be compared. */
-export interface Periods {
+interface Periods {
   readonly before: TimeRange
   readonly bucketSeconds: number
   /** Sensors that listened enough in both; without any there is nothing to compare. */

@@ -11,7 +11,7 @@ import type { TimeRange } from './range.ts'
 export const RISING_FACTOR_MIN = 1.5
 /** Fewer packets in the period prove nothing. */
 export const RISING_PACKETS_MIN = 50
-export const RISING_ROWS_MAX = 5
+const RISING_ROWS_MAX = 5
 
 type PortRow = QueryRow<'ports'>
 

@@ -7,7 +7,7 @@ import { STRINGS } from './strings.ts'
 import { countCell, downloads, head, measuredDetails, rateCell, scrollBox, shareCell } from './table-parts.ts'
 
 /** Below it a sensor has gaps worth naming; cuts between files cost a few seconds a day. */
-export const SENSOR_FULL_MIN = 0.99
+const SENSOR_FULL_MIN = 0.99
 
 export function sensorState(coverage: number): 'full' | 'part' | 'none' {
   if (coverage >= SENSOR_FULL_MIN) return 'full'

@@ -4,7 +4,7 @@ import { signIn } from './api.ts'
 import { STRINGS } from './strings.ts'
 
 /** Takes a token, from the link that the hub printed (`/sign-in#TOKEN`) or from the box. Event: `signed-in`. */
-export class SignInBox extends LitElement {
+class SignInBox extends LitElement {
   static override properties = { token: { attribute: false }, problem: { state: true }, busy: { state: true } }
   /** Tried at once when it is not empty. */
   declare token: string

@@ -67,7 +67,7 @@ export const STRINGS = {
   chartHelp:
     'Arrow keys move the cursor, Home and End jump, Shift with arrows selects, Enter zooms, Escape zooms out. Or drag, and double click.',
   chartRole: 'chart',
-  summary: { rate: 'Mean', packets: 'Total', sources: 'Peak' },
+  summary: { rate: 'Mean of the range', packets: 'Total of the range', sources: 'Peak of the range' },
   listening: (count: number, total: number) => `${count} of ${total} sensors listening`,
   gapWord: 'nobody listened',
   selected: (from: string, to: string) => `Selected ${from} to ${to}; Enter zooms`,
@@ -84,10 +84,10 @@ export const STRINGS = {
   hidden: (name: string) => `Show or hide ${name}`,
 
   risingTitle: 'What is rising?',
-  risingNone: 'No port with at least 50 packets grew by half or more.',
+  risingNone: (packets: number, factor: number) => `No port with at least ${packets} packets grew ×${factor} or more.`,
   risingNoBaseline: 'No earlier data to compare with: choose a shorter or a later range.',
-  risingHow:
-    'Ports with at least 50 packets whose packets per address-day grew ×1.5 or more against the period of the same length just before, largest growth first. The verdict leaves out the top source, then each sensor: when the rise is gone without it, it was the rise. This is a comparison of two periods, no test of chance.',
+  risingHow: (packets: number, factor: number) =>
+    `Ports with at least ${packets} packets whose packets per address-day grew ×${factor} or more against the period of the same length just before, largest growth first. The verdict leaves out the top source, then each sensor: when the rise is gone without it, it was the rise. This is a comparison of two periods, no test of chance.`,
   risingNew: 'new',
   risingRates: (before: string, now: string) => `${before} → ${now} per address-day`,
   verdict: {

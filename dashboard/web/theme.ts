@@ -1,6 +1,6 @@
 /** Light, dark, or as the system says. Remembered where the browser lets us; private windows may not. */
 
-export const THEMES = ['auto', 'light', 'dark'] as const
+const THEMES = ['auto', 'light', 'dark'] as const
 export type Theme = (typeof THEMES)[number]
 
 const STORAGE_KEY = 'hirundo.theme'

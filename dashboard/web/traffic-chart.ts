@@ -45,7 +45,7 @@ export interface ChartData {
  * Lines over time, by pointer and by keyboard. Events: `zoom` with the stretch chosen as {since, until} of buckets,
  * and `zoom-out`.
  */
-export class TrafficChart extends LitElement {
+class TrafficChart extends LitElement {
   static override properties = {
     chart: { attribute: false },
     cursor: { state: true },
@@ -320,7 +320,6 @@ export class TrafficChart extends LitElement {
     const drawn = this.drawn
     return html`
       <div class="legend">
-        <span class="legend-time">${at === null ? STRINGS.summary[measure] : `${formatMoment(aligned.time[at]!, bucketSeconds)} ${STRINGS.utc}`}</span>
         ${drawn.map(
           (
             series,
@@ -331,6 +330,7 @@ export class TrafficChart extends LitElement {
             <b>${this.valueText(at === null ? this.summaryOf(series.values) : series.values[at]!)}</b>
           </button>`,
         )}
+        <span class="legend-time">${at === null ? STRINGS.summary[measure] : `${formatMoment(aligned.time[at]!, bucketSeconds)} ${STRINGS.utc}`}</span>
       </div>
       <p class="unit">${unit}${at === null ? nothing : html` · ${STRINGS.listening(listening[at] ?? 0, sensorCount)}`}</p>
       <div class="plot" tabindex="0" role="application" aria-roledescription=${STRINGS.chartRole} aria-label="${name}, ${unit}. ${STRINGS.chartHelp}" @keydown=${this.onKey}></div>

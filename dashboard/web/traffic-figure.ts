@@ -21,7 +21,7 @@ interface TrafficRead {
 }
 
 /** Traffic over time with its coverage strip: the figure of the home page and of a port page. */
-export class TrafficFigure extends LitElement {
+class TrafficFigure extends LitElement {
   static override properties = { context: { attribute: false }, name: {}, tableOpen: { state: true } }
   declare context: PageContext
   declare name: string

@@ -83,7 +83,7 @@ const FILTER_CHECKS: Readonly<Record<FilterName, (value: string) => boolean>> = 
   economy: value => /^[A-Z]{2}$/.test(value),
 }
 
-export function pagePath(page: Page): string {
+function pagePath(page: Page): string {
   if (page.name === 'home') return '/'
   if (page.name === 'port') return `/port/${page.protocol}/${page.port}`
   return page.name === 'sign-in' ? '/sign-in' : page.path
