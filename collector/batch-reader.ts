@@ -40,7 +40,7 @@ const BIT_WIDTHS: Partial<Record<PhysicalColumn['type'], number>> = {
 }
 
 /** A record batch: the bytes of each column of FLOW, in order. */
-export interface ReadRows {
+interface ReadRows {
   readonly rowCount: number
   readonly columns: readonly Uint8Array[]
 }

@@ -10,7 +10,7 @@ import { readOrCreateKey } from './key-file.ts'
 import { listCaptures } from './list-captures.ts'
 import { Progress } from './progress.ts'
 
-export interface CollectRequest {
+interface CollectRequest {
   /** Files, directories, or `-`. */
   readonly captures: readonly string[]
   readonly sensor: string

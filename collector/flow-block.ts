@@ -10,7 +10,7 @@ import { SPOOF_BITS, TOOLS, toolColumn } from '../schemas/tool.ts'
  * a bigint a row would cost more than all other columns together.
  */
 
-export type ColumnArray = Uint8Array | Uint16Array | Uint32Array | BigUint64Array | BigInt64Array
+type ColumnArray = Uint8Array | Uint16Array | Uint32Array | BigUint64Array | BigInt64Array
 
 export interface FlowColumn {
   readonly name: string

@@ -5,7 +5,7 @@ import { CLASS_BACKSCATTER, CLASS_SCAN, PROTOCOL } from '../schemas/protocol.ts'
 import { INTERVAL_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { backscatterSlot, classify, peerPort, servicePort } from './classify.ts'
 import { FlowBlock, SIGN_FRAGMENT_SHIFT, SIGN_SPOOF_SHIFT } from './flow-block.ts'
-import { KeyHash } from './key-hash.ts'
+import { createHashMultipliers, hashWords } from './key-hash.ts'
 import type { Packet } from './packet.ts'
 import { RowIndex } from './row-index.ts'
 import { spoofBits } from './spoof.ts'
@@ -26,7 +26,7 @@ const INDEXES = 4
 const BLOCK_SHIFT = 16
 const BLOCK_MASK = FLOWS_PER_RECORD_BATCH - 1
 
-export interface FlowTableOptions {
+interface FlowTableOptions {
   /** Rows at which the table is full; at most FLOWS_PER_BATCH_MAX. */
   readonly flowsMax?: number
 }
@@ -57,7 +57,11 @@ export class FlowTable {
   #intervalStart = Number.NEGATIVE_INFINITY
   #startLow = 0
   #startHigh = 0
-  #hash = new KeyHash()
+  /** For the eight words that all keys have, and the four each that IPv6 and a victim add. */
+  #multipliers = createHashMultipliers()
+  #multipliersMore = createHashMultipliers()
+  #multipliersIpv6 = createHashMultipliers()
+  #multipliersVictim = createHashMultipliers()
   #key = new FlowKey()
 
   constructor({ flowsMax = FLOWS_PER_BATCH_MAX }: FlowTableOptions = {}) {
@@ -154,30 +158,18 @@ export class FlowTable {
   }
 
   #hashKey(packet: Packet): number {
-    const hash = this.#hash
     const key = this.#key
-    hash.start()
-    hash.add(0, packet.src3)
-    hash.add(1, key.dstLow)
-    hash.add(2, key.header)
-    hash.add(3, key.ports)
-    hash.add(4, key.tcpFlags)
-    hash.add(5, key.signs)
-    hash.add(6, key.synLow)
-    hash.add(7, key.synHigh)
+    let hash =
+      hashWords(this.#multipliers, packet.src3, key.dstLow, key.header, key.ports) ^
+      hashWords(this.#multipliersMore, key.tcpFlags, key.signs, key.synLow, key.synHigh)
     if (packet.ipVersion === 6) {
-      hash.add(8, packet.src0)
-      hash.add(9, packet.src1)
-      hash.add(10, packet.src2)
-      hash.add(11, key.dstHigh)
+      hash ^= hashWords(this.#multipliersIpv6, packet.src0, packet.src1, packet.src2, key.dstHigh)
     }
     if (key.hasVictim) {
-      hash.add(12, packet.quotedDst0)
-      hash.add(13, packet.quotedDst1)
-      hash.add(14, packet.quotedDst2)
-      hash.add(15, packet.quotedDst3)
+      const { quotedDst0, quotedDst1, quotedDst2, quotedDst3 } = packet
+      hash ^= hashWords(this.#multipliersVictim, quotedDst0, quotedDst1, quotedDst2, quotedDst3)
     }
-    return hash.value()
+    return hash
   }
 
   #isRow(block: FlowBlock, at: number, packet: Packet): boolean {

@@ -14,7 +14,7 @@ const IDLE_MS = 60_000
 /** An answer is a receipt or an error of a few hundred bytes. */
 const ANSWER_BYTES_MAX = 64 * 1024
 
-export interface BatchUpload {
+interface BatchUpload {
   readonly hub: URL
   readonly token: string
   readonly sha256: string

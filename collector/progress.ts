@@ -32,7 +32,7 @@ export class Progress {
 }
 
 /** `120 of 356 MB, 4 200 000 packets, 8.1 M packets/s, 2 s left` */
-export function progressLine(bytes: number, packets: number, seconds: number, bytesTotal: number | null): string {
+function progressLine(bytes: number, packets: number, seconds: number, bytesTotal: number | null): string {
   const megabytes = (value: number) => (value / 1e6).toFixed(0)
   const amount = bytesTotal === null ? `${megabytes(bytes)} MB` : `${megabytes(bytes)} of ${megabytes(bytesTotal)} MB`
   const rate = `${(packets / seconds / 1e6).toFixed(1)} M packets/s`

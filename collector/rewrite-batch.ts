@@ -9,7 +9,7 @@ import { BatchWriter, type WrittenBatch } from './batch-writer.ts'
 import { FlowBlock } from './flow-block.ts'
 import { checkFlows, FlowTotals } from './flow-check.ts'
 
-export interface RewriteRequest {
+interface RewriteRequest {
   /** The batch as it was sent. */
   readonly input: string
   readonly out: string

@@ -17,7 +17,7 @@ export interface SendRequest {
   readonly retryMs?: number
 }
 
-export interface SendSummary {
+interface SendSummary {
   readonly sent: number
   readonly refused: number
   readonly waiting: number

@@ -5,7 +5,7 @@ import { TelescopeError } from './errors.ts'
  * (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2), so that one pair of columns holds both families.
  */
 
-export const IPV4_MAPPED_BASE = 0xffff_0000_0000n
+const IPV4_MAPPED_BASE = 0xffff_0000_0000n
 const IPV4_MAPPED_LAST = 0xffff_ffff_ffffn
 const ADDRESS_LAST = (1n << 128n) - 1n
 

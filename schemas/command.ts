@@ -13,7 +13,7 @@ export interface Command {
   run(args: CommandArguments): Promise<number>
 }
 
-export interface CommandOption {
+interface CommandOption {
   readonly type: 'string' | 'boolean'
   readonly short?: string
   readonly multiple?: boolean

@@ -30,7 +30,7 @@ export const SILENCE_ALWAYS_LISTENED = INTERVAL_SECONDS * MICROSECONDS
  * give exp(-rate × silence) >= 10⁻⁶, so rate × silence <= 13.8 packets; at least SILENCE_ALWAYS_LISTENED.
  * @param packetsPerSecond the usual rate of the sensor; 0 when nothing is known, then no silence counts
  */
-export function silenceListenedMax(packetsPerSecond: number): number {
+function silenceListenedMax(packetsPerSecond: number): number {
   if (!(packetsPerSecond > 0)) return 0
   return Math.max(SILENCE_ALWAYS_LISTENED, (-Math.log(SILENCE_PROBABILITY_MIN) / packetsPerSecond) * MICROSECONDS)
 }

@@ -4,7 +4,7 @@
  */
 
 /** Who has to act: the caller (usage), whoever made the input, whoever runs the machine, or we ourselves. */
-export type ErrorKind = 'usage' | 'input' | 'operating' | 'bug'
+type ErrorKind = 'usage' | 'input' | 'operating' | 'bug'
 
 interface ErrorEntry {
   readonly kind: ErrorKind

@@ -5,7 +5,7 @@ import { SPOOF_BITS, TOOLS, type ToolName, toolColumn } from './tool.ts'
 /** Raised when a column of a batch changes meaning or leaves; a batch with another version is refused. */
 export const SCHEMA_VERSION = 1
 
-export type ToolColumns = Record<`${string}_count`, Column>
+type ToolColumns = Record<`${string}_count`, Column>
 
 /**
  * Packets in one flow at most; a key with more has several flows. Small counters are a third of a batch's bytes, and

@@ -8,7 +8,7 @@ export function escapeHtml(text: string): string {
     .replaceAll("'", '&#39;')
 }
 
-export interface HtmlColumn {
+interface HtmlColumn {
   readonly title: string
   /** Numbers are set to the right. */
   readonly numeric?: boolean

@@ -30,7 +30,7 @@ figure { margin: .8rem 0; } svg { width: 100%; height: auto; } figcaption, .note
 const regionNames = new Intl.DisplayNames('en', { type: 'region' })
 
 /** `Japan (JP)`; the unknown economy has no code to show. */
-export function economyLabel(code: string): string {
+function economyLabel(code: string): string {
   return code === 'ZZ' ? 'Unknown' : `${regionNames.of(code) ?? code} (${code})`
 }
 
