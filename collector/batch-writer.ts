@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, fsync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { Schema, Struct } from 'apache-arrow'
 import { BATCH_METADATA_KEY, type BatchMetadata, batchFileName } from '../schemas/batch.ts'
 import { FLOW } from '../schemas/flow.ts'
@@ -23,7 +25,7 @@ const STAGE_BYTES = 256 * 1024
 
 /**
  * Writes one batch: the Arrow stream goes to a temporary name, is synced, and gets the name of its SHA-256 by rename.
- * Until `finish` returns there is no file that a reader could take for a batch; `discard` leaves nothing behind.
+ * Until `finish` or `finishLater` is done there is no file that a reader could take for a batch; `discard` leaves nothing behind.
  * The bytes depend on metadata and rows alone.
  */
 export class BatchWriter {
@@ -33,6 +35,7 @@ export class BatchWriter {
   #hash = createHash('sha256')
   #stage = Buffer.allocUnsafe(STAGE_BYTES)
   #staged = 0
+  #byteCount = 0
   #schema: Schema
   #struct: Struct
   #writer = new arrow.RecordBatchStreamWriter({ autoDestroy: false })
@@ -69,19 +72,49 @@ export class BatchWriter {
     this.#guard(() => this.#writer.write(new arrow.RecordBatch(this.#schema, data)))
   }
 
+  /** Bytes written so far. */
+  get byteCount(): number {
+    return this.#byteCount
+  }
+
   /** Makes the batch durable under its name. */
   finish(): WrittenBatch {
     return this.#guard(() => {
-      this.#writer.finish()
-      this.#flushStage()
+      this.#end()
       fsyncSync(this.#descriptor)
       closeSync(this.#descriptor)
-      const sha256 = this.#hash.digest('hex')
-      const path = join(this.#out, batchFileName(sha256))
-      renameSync(this.#temporary, path)
+      const batch = this.#named()
+      renameSync(this.#temporary, batch.path)
       syncDirectory(this.#out)
-      return { path, sha256, metadata: this.#metadata }
+      return batch
     })
+  }
+
+  /** The same without waiting for the disk; nothing else may be called meanwhile. */
+  async finishLater(): Promise<WrittenBatch> {
+    try {
+      this.#end()
+      await promisify(fsync)(this.#descriptor)
+      closeSync(this.#descriptor)
+      const batch = this.#named()
+      await rename(this.#temporary, batch.path)
+      const folder = await open(this.#out, 'r')
+      await folder.sync().finally(() => folder.close())
+      return batch
+    } catch (error) {
+      this.discard()
+      throw fileError(error, this.#out)
+    }
+  }
+
+  #end(): void {
+    this.#writer.finish()
+    this.#flushStage()
+  }
+
+  #named(): WrittenBatch {
+    const sha256 = this.#hash.digest('hex')
+    return { path: join(this.#out, batchFileName(sha256)), sha256, metadata: this.#metadata }
   }
 
   /** Removes what was written so far. */
@@ -120,6 +153,7 @@ export class BatchWriter {
 
   #writeOut(bytes: Uint8Array): void {
     this.#hash.update(bytes)
+    this.#byteCount += bytes.length
     // A write may be short, for instance when the disk is nearly full.
     for (let written = 0; written < bytes.length; ) written += writeSync(this.#descriptor, bytes, written)
   }

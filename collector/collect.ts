@@ -58,7 +58,7 @@ export async function collect(request: CollectRequest): Promise<CollectSummary> 
       summaries.push(stop.signal.aborted ? { ...summary, truncated: false, error: null } : summary)
     }
     progress.clear()
-    collector.finish()
+    await collector.finish()
   } finally {
     stop.release()
   }

@@ -18,6 +18,12 @@ import { readCapture } from './read-capture.ts'
 /** After this second (in 2255) Unix microseconds are no exact numbers any more. */
 const SECONDS_MAX = Math.floor(Number.MAX_SAFE_INTEGER / MICROSECONDS) - 1
 
+/**
+ * From this size on a batch becomes durable while the next packets are read. So many flows are more than a chunk of a
+ * capture has packets, so at most a few batches wait for the disk at once.
+ */
+const FINISH_LATER_BYTES = 8 * 1024 * 1024
+
 export interface CollectorOptions {
   readonly sensor: string
   /** As parseTelescope returns it. */
@@ -40,8 +46,8 @@ export interface CollectorOptions {
  * alone, so the same packets give the same bytes, however they were cut into files or compressed.
  */
 export class Collector {
-  /** Batches written, in order. */
-  readonly batches: WrittenBatch[] = []
+  /** Batches in order; null while one waits for the disk. */
+  #written: (WrittenBatch | null)[] = []
   #options: CollectorOptions
   #dstIndex: DstIndex
   #table: FlowTable
@@ -52,6 +58,9 @@ export class Collector {
   #flushed = this.#counters.snapshot()
   /** The counters when the capture at hand began. */
   #captureStart = this.#flushed
+  /** Settles when all large batches are durable; reading waits for it when a second one is on its way. */
+  #finishing: Promise<void> = Promise.resolve()
+  #finishingCount = 0
   #batchSeconds: number
   /** First Unix second after the window of the batch at hand; 0 before its first packet. */
   #windowEnd = 0
@@ -67,6 +76,11 @@ export class Collector {
     this.#coverage = new CoverageRecorder(options.declared ?? null)
     this.#batchSeconds = options.batchSeconds ?? DAY_SECONDS
     removeAbandoned(options.out)
+  }
+
+  /** Batches that are durable, in order; all of them after `finish`. */
+  get batches(): readonly WrittenBatch[] {
+    return this.#written.filter(batch => batch !== null)
   }
 
   get flows(): number {
@@ -86,7 +100,13 @@ export class Collector {
     this.#captureStart = this.#counters.snapshot()
     this.#captureFirst = Number.POSITIVE_INFINITY
     this.#captureLast = Number.NEGATIVE_INFINITY
-    const result = await readCapture(path, this.#packet, packet => this.#count(packet), options)
+    const result = await readCapture(path, this.#packet, packet => this.#count(packet), {
+      ...options,
+      onChunk: async bytes => {
+        if (this.#finishingCount > 1) await this.#finishing
+        await options.onChunk?.(bytes)
+      },
+    })
     this.#counters.assertBalanced()
     const counted = this.#counters.since(this.#captureStart)
     if (counted.read !== result.packetsRead) {
@@ -106,10 +126,16 @@ export class Collector {
     return { summary, result }
   }
 
-  /** Writes what is left as the last batch; a run without packets and without declared time leaves none. */
-  finish(): void {
+  /**
+   * Writes what is left as the last batch; a run without packets and without declared time leaves none. All batches are
+   * durable when it resolves.
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL
+   */
+  async finish(): Promise<void> {
+    await this.#finishing
     this.#counters.assertBalanced()
     if (this.#table.rowCount > 0 || this.#options.declared) this.#flush(null)
+    await this.#finishing
   }
 
   #count(packet: Packet): void {
@@ -174,9 +200,22 @@ export class Collector {
       writer.discard()
       throw new TelescopeError('INTERNAL', `batch: ${counted.kept} packets kept, but its flows hold ${packets}`)
     }
-    this.batches.push(writer.finish())
     this.#table.clear()
     this.#flushed = this.#counters.snapshot()
+    if (writer.byteCount < FINISH_LATER_BYTES) {
+      this.#written.push(writer.finish())
+      return
+    }
+    const place = this.#written.push(null) - 1
+    const earlier = this.#finishing
+    this.#finishingCount++
+    this.#finishing = writer.finishLater().then(async batch => {
+      this.#written[place] = batch
+      this.#finishingCount--
+      await earlier
+    })
+    // Whoever awaits it gets the error; until then it is not lost, only late.
+    this.#finishing.catch(() => {})
   }
 }
 

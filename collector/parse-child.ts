@@ -23,7 +23,7 @@ async function parseCapture(job: Extract<ParseJob, { kind: 'capture' }>): Promis
     out: job.out,
   })
   const { summary } = await collector.read(job.input, { onBytes: chunk => content.update(chunk) })
-  collector.finish()
+  await collector.finish()
   // The path of the upload at the hub is nobody's business.
   return { content_sha256: content.digest('hex'), batches: collector.batches, capture: { ...summary, path: '' } }
 }
