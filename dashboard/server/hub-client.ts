@@ -1,5 +1,4 @@
 import { request } from 'node:http'
-import { openStorage } from '../../analytics/duckdb-storage.ts'
 import type { Storage } from '../../analytics/storage.ts'
 import { ERROR_CODES, type ErrorBody, TelescopeError } from '../../schemas/errors.ts'
 import { type DataFolder, dataFolder, openDataFolder } from './data-folder.ts'
@@ -23,6 +22,8 @@ export async function administer<T>(
   const answer = await askHub<T>(dataFolder(data), question)
   if (answer !== null) return answer.body
   const folder = openDataFolder(data)
+  // Only loaded when it is needed: the engine takes longer to load than a hub to answer.
+  const { openStorage } = await import('../../analytics/duckdb-storage.ts')
   const storage = await openStorage({ data: folder.root, geography: null })
   try {
     return await withoutHub(storage, folder)

@@ -2,11 +2,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Answer, Status } from '../../schemas/api.ts'
 import { CommandProcess, processesWith, runCommand } from '../support/hub-process.ts'
 
 // The demo as a process: a short region through the real path, again and again on one folder.
+
+// Each test starts many processes, and the machine may be busy with others.
+vi.setConfig({ testTimeout: 120_000 })
 
 let data: string
 const running: CommandProcess[] = []

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Receipt } from '../../schemas/catalog.ts'
 import { hasCommand, ROOT, requireExternal } from '../support/external.ts'
 import { CommandProcess, runCommand } from '../support/hub-process.ts'
@@ -13,6 +14,9 @@ import { synCapture } from '../support/syn-capture.ts'
 
 const CAPTURE = join(ROOT, 'fixtures/captures/masscan-syn-23.pcap')
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+// Each test starts many processes, and the machine may be busy with others.
+vi.setConfig({ testTimeout: 120_000 })
 
 let data: string
 let running: CommandProcess[]
@@ -134,7 +138,7 @@ describe('the way of an operator', () => {
     expect([second.status, second.stderr]).toEqual([1, expect.stringContaining('[DATA_IN_USE]')])
     const busy = await runCommand('serve', '--data', join(data, 'other'), '--port', new URL(url).port)
     expect([busy.status, busy.stderr]).toEqual([1, expect.stringContaining('[PORT_IN_USE]')])
-    for (const args of [
+    const slips = [
       ['serve', '--data', data, '--port', 'http'],
       ['serve', '--data', data, '--host', '0.0.0.0', '--open-reading'],
       ['serve', '--data', data, '--log', 'loud'],
@@ -143,14 +147,31 @@ describe('the way of an operator', () => {
       ['sensor', 'add', 'x-1', '--data', data],
       ['token', 'create', '--data', data],
       ['token'],
-    ]) {
-      const wrong = await runCommand(...args)
-      expect([args, wrong.status, wrong.stdout]).toEqual([args, 2, ''])
-    }
+    ]
+    const answers = await Promise.all(slips.map(args => runCommand(...args)))
+    expect(answers.map(({ status, stdout }) => [status, stdout])).toEqual(slips.map(() => [2, '']))
     const unknown = await runCommand('token', 'revoke', 'nothing', '--data', data)
     expect([unknown.status, unknown.stderr]).toEqual([2, expect.stringContaining('[NOT_FOUND]')])
     const long = await runCommand('serve', '--data', join(data, 'x'.repeat(120)), '--port', '0')
     expect([long.status, long.stderr]).toEqual([1, expect.stringContaining('[OUTPUT_UNWRITABLE]')])
+  })
+
+  it('told to stop during a slow upload it ends soon, and nothing of the upload stays', async () => {
+    const token = await addLaboratory()
+    const { hub, url } = await serve()
+    const call = request(`${url}/api/v1/captures/${'a'.repeat(64)}`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${token}`, 'content-length': '1000000' },
+    })
+    call.on('error', () => {})
+    call.write('the beginning')
+    await expect.poll(() => readdirSync(join(data, 'inbox', 'tmp')).length, { timeout: 10_000 }).toBe(1)
+    const asked = performance.now()
+    hub.child.kill('SIGTERM')
+    expect((await hub.finished).status).toBe(0)
+    expect(performance.now() - asked).toBeLessThan(15_000)
+    expect(readdirSync(join(data, 'inbox', 'tmp'))).toEqual([])
+    call.destroy()
   })
 
   it('a second hub takes over a socket that a killed one left', async () => {
