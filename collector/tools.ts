@@ -41,7 +41,8 @@ function matchSynProfiles(packet: Packet): number {
   if (packet.tcpOptionsOverflow !== 0) return 0
   if (packet.tcpOptionKinds === 0) return ttl >= HIGH_TTL_MIN && tcpWindow === 1024 ? MASSCAN_PROFILE : 0
   if (packet.tcpOptionKinds !== KIND_MSS || packet.tcpMss !== 1460) return 0
-  if (ttl >= HIGH_TTL_MIN) return tcpWindow === 1025 ? MASSCAN_PROFILE_2023 : 0
+  if (ttl >= HIGH_TTL_MIN && tcpWindow === 1025) return MASSCAN_PROFILE_2023
   const isNmapWindow = tcpWindow === 1024 || tcpWindow === 2048 || tcpWindow === 3072 || tcpWindow === 4096
-  return isNmapWindow && ttl < 64 ? NMAP : 0
+  // nmap sends IPv6 with hop limit 255 (fixtures/captures).
+  return isNmapWindow && (packet.ipVersion === 6 || ttl < 64) ? NMAP : 0
 }

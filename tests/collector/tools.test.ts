@@ -54,7 +54,12 @@ const CASES: readonly Case[] = [
   })),
   { why: 'nmap needs TTL < 64', packet: ipv4({ ttl: 64 }, tcp({ options: MSS_1460 })), expected: [] },
   { why: 'nmap has another MSS', packet: ipv4({ ttl: 50 }, tcp({ options: hex('020405b0') })), expected: [] },
-  { why: 'nmap over IPv6', packet: ipv6({ hopLimit: 50 }, tcp({ options: MSS_1460 })), expected: ['nmap'] },
+  {
+    why: 'nmap over IPv6, whose hop limit is 255',
+    packet: ipv6({ hopLimit: 255 }, tcp({ options: MSS_1460 })),
+    expected: ['nmap'],
+  },
+  { why: 'nmap over IPv6 from afar', packet: ipv6({ hopLimit: 50 }, tcp({ options: MSS_1460 })), expected: ['nmap'] },
   {
     why: 'two rules at once',
     packet: ipv4({ id: MASSCAN_ID, ttl: 250 }, tcp()),
@@ -84,8 +89,7 @@ describe('captures of real scanners', () => {
     ['zmap-icmp.pcap', ['zmap']],
     ['zmap-udp-53.pcap', ['zmap']],
     ['nmap-syn.pcap', ['nmap']],
-    // nmap sends IPv6 with hop limit 255, which the rule's TTL < 64 leaves out.
-    ['nmap-ipv6-syn.pcap', []],
+    ['nmap-ipv6-syn.pcap', ['nmap']],
     ['nmap-connect.pcap', []],
     ['hping3-syn.pcap', []],
     ['linux-backscatter.pcap', []],
