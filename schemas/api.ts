@@ -61,7 +61,7 @@ const rate = {
   role: 'measure',
   sharing: 'public',
   nullable: true,
-  doc: 'IPv4 packets per address per day: the unweighted mean of the rates of the sensors that listened; a rate is packets / exposed address-days. Null when no sensor listened, in a bucket for at least 60 s.',
+  doc: 'IPv4 packets per address per day: the unweighted mean of the rates of the sensors that listened; a rate is packets / exposed address-days. A sensor has a rate when it listened for at least 60 s of the range or bucket. Null when none has.',
 } as const satisfies Column
 const share = {
   type: 'float64',

@@ -1,6 +1,6 @@
 import type { AnswerMeta } from '../../schemas/api.ts'
 import { type ListenedSpan, listenedWithin } from '../../schemas/coverage.ts'
-import { DAY_SECONDS, formatTime, MICROSECONDS } from '../../schemas/time.ts'
+import { DAY_SECONDS, formatTime, INTERVAL_SECONDS, MICROSECONDS } from '../../schemas/time.ts'
 import { readCoverage } from '../coverage.ts'
 import type { Session } from '../database.ts'
 import { bindList, type Sql, sql } from '../sql.ts'
@@ -13,7 +13,15 @@ export interface Exposure {
   readonly coverage: number
   /** IPv4 addresses × days listened. */
   readonly addrDays: number
+  /** Whether it has IPv4 addresses and listened long enough for a rate. */
+  readonly hasRate: boolean
 }
+
+/**
+ * Microseconds that a sensor must have listened in a range or bucket before it has a rate there: an inferred span ends
+ * at a packet, and one packet in the second before an outage is no rate of 86 400 a day. It is the resolution of flows.
+ */
+export const LISTENED_MIN = INTERVAL_SECONDS * MICROSECONDS
 
 /** A period compared with the one before it has to be covered this far by a sensor, or the sensor leaves both. */
 const COMPARED_COVERAGE_MIN = 0.8
@@ -55,6 +63,7 @@ export function exposuresOf(
       sensor: row.sensor,
       coverage: listened / (to - from),
       addrDays: (row.ipv4_addr_count * listened) / MICROSECONDS / DAY_SECONDS,
+      hasRate: row.ipv4_addr_count > 0 && listened >= LISTENED_MIN,
     }
   })
 }
@@ -103,13 +112,13 @@ export function rateWeights(exposures: readonly Exposure[]): Sql {
     exposures.map(({ sensor }) => sensor),
   )}) AS sensor, unnest(${bindList(
     'float64',
-    exposures.map(({ addrDays }) => (addrDays > 0 ? 1 / (addrDays * listening) : 0)),
+    exposures.map(({ addrDays, hasRate }) => (hasRate ? 1 / (addrDays * listening) : 0)),
   )}) AS weight`
 }
 
-/** Sensors that a rate rests on: those that listened with IPv4 addresses. */
+/** Sensors that a rate rests on. */
 export function countListening(exposures: readonly Exposure[]): number {
-  return exposures.filter(({ addrDays }) => addrDays > 0).length
+  return exposures.filter(({ hasRate }) => hasRate).length
 }
 
 export function answerMeta(

@@ -54,7 +54,7 @@ export async function answerSensors(
   return {
     meta: answerMeta(range, { exposures, leftOut: [], previous: null }, sensors.length),
     rows: sensors.map((row, index) => {
-      const { coverage, addrDays } = exposures[index]!
+      const { coverage, addrDays, hasRate } = exposures[index]!
       const sums = packets.get(row.sensor)
       const upload = uploads.get(row.sensor)
       return {
@@ -65,7 +65,7 @@ export async function answerSensors(
         has_ipv6: row.has_ipv6,
         packet_count: sums?.packet_count ?? 0,
         src_addr_unique_count: sources.get(row.sensor)?.src_addr_unique_count ?? 0,
-        packets_per_addr_day: addrDays > 0 ? (sums?.ipv4_packet_count ?? 0) / addrDays : null,
+        packets_per_addr_day: hasRate ? (sums?.ipv4_packet_count ?? 0) / addrDays : null,
         coverage,
         last_upload_at: upload?.last_upload_at == null ? null : formatMicroseconds(BigInt(upload.last_upload_at)),
         pending_count: upload?.pending_count ?? 0,

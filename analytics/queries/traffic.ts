@@ -3,11 +3,11 @@ import type { Column, Table } from '../../schemas/column.ts'
 import type { ListenedSpan } from '../../schemas/coverage.ts'
 import { protocolName, TRAFFIC_CLASSES } from '../../schemas/protocol.ts'
 import { TRAFFIC_HOUR } from '../../schemas/rollup.ts'
-import { DAY_SECONDS, formatTime, INTERVAL_SECONDS, MICROSECONDS } from '../../schemas/time.ts'
+import { DAY_SECONDS, formatTime, MICROSECONDS } from '../../schemas/time.ts'
 import { listenedByBucket } from '../coverage.ts'
 import { type Sql, sql } from '../sql.ts'
 import { bucketOf } from './buckets.ts'
-import { answerMeta, exposuresOf, readSpans } from './exposure.ts'
+import { answerMeta, exposuresOf, LISTENED_MIN, readSpans } from './exposure.ts'
 import { parseClasses, rollupConditions } from './filters.ts'
 import {
   checkParameters,
@@ -17,12 +17,6 @@ import {
   selectSensors,
   type TimeRange,
 } from './request.ts'
-
-/**
- * A sensor has a rate in a bucket only when it listened there this long: an inferred span ends at a packet, and one
- * packet in the second before an outage is no rate of 86 400 a day. It is the resolution of the flows.
- */
-const LISTENED_MIN = INTERVAL_SECONDS * MICROSECONDS
 
 const text = (doc: string): Column & { type: 'text' } => ({ type: 'text', role: 'key', sharing: 'withheld', doc })
 const SUMS = {
