@@ -389,3 +389,20 @@ describe('the range', () => {
     expect(error.message).toMatch(message)
   })
 })
+
+test('a sensor that listened for less than a minute has packets and no rate', async () => {
+  const short = await temporaryStorage({ now: () => END * 1000 })
+  await short.addSensor({ sensor: 'alpha', economy: 'JP', organisation: 'A', telescope: '192.0.2.0/28' })
+  await receiveAndCount(short, [
+    testUpload(temporaryFolder(), {
+      sensor: 'alpha',
+      flows: [{ time: FIRST, src: JP, service_port: 23, packet_count: 64 }],
+      spans: declared(FIRST, FIRST + 59),
+    }),
+  ])
+  const range = { since: String(FIRST), until: String(FIRST + 3600) }
+  for (const name of ['sensors', 'ports', 'economies', 'traffic'] as const) {
+    const { rows } = await short.query(name, range, ALL)
+    expect(rows.map(row => [row.packet_count, row.packets_per_addr_day])).toEqual([[64, null]])
+  }
+})
