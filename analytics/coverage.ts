@@ -1,9 +1,10 @@
-import { COVERAGE_SPAN, SPAN_BASES } from '../schemas/catalog.ts'
+import { COVERAGE_SPAN, type SENSOR, SPAN_BASES } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
 import { joinSpans, type ListenedSpan } from '../schemas/coverage.ts'
 import { DAY_SECONDS, HOUR_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import type { Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
+import type { PlainRow } from './rows.ts'
 import { bind, bindList, sql } from './sql.ts'
 
 /** When sensors listened: spans of uploads, joined over silences that are likely. Times are Unix microseconds. */
@@ -17,6 +18,11 @@ const JOIN_MARGIN = DAY_SECONDS * MICROSECONDS
 const RATE = {
   sensor: COVERAGE_SPAN.sensor,
   packets_per_hour: { type: 'float64', role: 'measure', sharing: 'members', doc: 'Median of hours with packets.' },
+} as const satisfies Table
+
+const FIRST_SPAN = {
+  sensor: COVERAGE_SPAN.sensor,
+  listened_from: COVERAGE_SPAN.listened_from,
 } as const satisfies Table
 
 /** Adds the spans that an upload declares or implies, within the transaction of the session. */
@@ -73,6 +79,25 @@ export async function readCoverage(
   const usual = new Map(rates.map(rate => [rate.sensor, rate.packets_per_hour / HOUR_SECONDS]))
   for (const [sensor, list] of spans) spans.set(sensor, joinSpans(list, usual.get(sensor) ?? 0))
   return spans
+}
+
+/**
+ * When each sensor began, Unix microseconds: the earlier of its registration and its first listened span. What lies
+ * before is no gap of it.
+ */
+export async function readRecordingSince(
+  session: Session,
+  sensors: readonly PlainRow<typeof SENSOR>[],
+): Promise<Map<string, number>> {
+  const names = sensors.map(row => row.sensor)
+  const firsts = await session.plain(
+    FIRST_SPAN,
+    sql`SELECT sensor, min(listened_from) AS listened_from FROM coverage_span
+      WHERE sensor IN (SELECT unnest(${bindList('text', names)})) GROUP BY sensor`,
+  )
+  const begins = new Map(sensors.map(row => [row.sensor, row.created_at]))
+  for (const row of firsts) begins.set(row.sensor, Math.min(begins.get(row.sensor)!, row.listened_from))
+  return begins
 }
 
 /**

@@ -45,7 +45,7 @@ const COMPARE = {
     type: 'choice',
     choices: ['previous', 'none'],
     default: 'previous',
-    doc: 'previous: ranks of the period of the same length just before stand beside, and sensors with coverage below 80 % in either period leave both; when no sensor covered both, nothing is compared and none leaves; none: no comparison, no sensor leaves.',
+    doc: 'previous: ranks of the period of the same length just before stand beside, and sensors that listened to less than 80 % of either period, as far as it has passed, leave both (one that had not begun did not listen); when no sensor covered both, nothing is compared and none leaves; none: no comparison, no sensor leaves.',
   },
 } as const satisfies ParameterTable
 
@@ -182,7 +182,7 @@ export const QUERIES = {
     },
   },
   sensors: {
-    doc: 'Sensors with what they sent in the range.',
+    doc: 'Sensors that began before until, or all when until is not given, with what they sent in the range.',
     parameters: { ...RANGE },
     row: {
       sensor: SENSOR.sensor,
@@ -190,6 +190,12 @@ export const QUERIES = {
       organisation: SENSOR.organisation,
       ipv4_addr_count: SENSOR.ipv4_addr_count,
       has_ipv6: SENSOR.has_ipv6,
+      recording_since: {
+        type: 'timestamp_us',
+        role: 'note',
+        sharing: 'members',
+        doc: 'When it began: the earlier of its registration and the first time it listened.',
+      },
       packet_count: packetCount,
       src_addr_unique_count: sources,
       packets_per_addr_day: rate,
@@ -197,7 +203,7 @@ export const QUERIES = {
         type: 'float64',
         role: 'measure',
         sharing: 'members',
-        doc: 'Time listened / time of the range, 0 to 1.',
+        doc: 'Time listened / time of the range from recording_since up to now, 0 to 1; 0 when there is no such time.',
       },
       last_upload_at: {
         type: 'timestamp_us',
@@ -221,7 +227,7 @@ export const QUERIES = {
     },
   },
   coverage: {
-    doc: 'Listened part of each bucket per sensor; a bucket without a row was not listened to at all.',
+    doc: 'Listened part of each bucket per sensor. A bucket without a row that began before now and ended after recording_since of the sensor was not listened to at all; buckets that begin at or after now have no rows.',
     parameters: {
       ...RANGE,
       sensor: FILTERS.sensor,
@@ -244,7 +250,7 @@ export const QUERIES = {
         type: 'float64',
         role: 'measure',
         sharing: 'members',
-        doc: 'Time listened / length of the bucket, 0 to 1.',
+        doc: 'Time listened / time of the bucket from recording_since of the sensor up to now, 0 to 1.',
       },
       packet_count: packetCount,
     },
@@ -278,9 +284,9 @@ export interface AnswerMeta {
   readonly until: string
   /** Start of the previous period, when one is compared with. */
   readonly previous_since: string | null
-  /** Sensors whose packets are in the rows. */
+  /** Sensors whose packets are in the rows: those that listened. */
   readonly sensors: readonly string[]
-  /** Sensors that leave both periods because of coverage below 80 %. */
+  /** Sensors that leave both periods because they listened to less than 80 % of one. */
   readonly sensors_left_out: readonly string[]
   /** IPv4 addresses × days listened, summed over the sensors. */
   readonly exposed_addr_days: number

@@ -1,10 +1,11 @@
 import { type Answer, QUERIES, type QueryParameters, type QueryRow } from '../../schemas/api.ts'
 import type { Table } from '../../schemas/column.ts'
+import type { ListenedSpan } from '../../schemas/coverage.ts'
 import { formatTime, MICROSECONDS } from '../../schemas/time.ts'
 import { listenedByBucket } from '../coverage.ts'
 import { sql } from '../sql.ts'
 import { bucketOf } from './buckets.ts'
-import { answerMeta, exposuresOf, readSpans } from './exposure.ts'
+import { answerMeta, begunBefore, exposuresOf, partOfTime, readListening } from './exposure.ts'
 import { rollupConditions } from './filters.ts'
 import { checkParameters, type QueryContext, resolveRange, selectSensors } from './request.ts'
 
@@ -21,8 +22,8 @@ export async function answerCoverage(
   const bucket = Number(parameters['bucket'])
   const range = await resolveRange(context, parameters, bucket)
   const sensors = await selectSensors(context, parameters['sensor'])
-  const spans = await readSpans(session, sensors, range)
-  const exposures = exposuresOf(sensors, spans, range)
+  const listening = begunBefore(await readListening(context, sensors, range), range)
+  const exposures = exposuresOf(context, listening, range)
   const sums = await session.plain(
     ROW,
     sql`SELECT ${bucketOf(bucket)} AS bucket_start, sensor, sum(packet_count) AS packet_count FROM sensor_hour
@@ -32,12 +33,18 @@ export async function answerCoverage(
   const rows: QueryRow<'coverage'>[] = []
   const from = range.since * MICROSECONDS
   const width = bucket * MICROSECONDS
-  const listened = sensors.map(row => listenedByBucket(spans.get(row.sensor)!, from, range.until * MICROSECONDS, width))
-  for (let index = 0; index < (range.until - range.since) / bucket; index++) {
-    for (const [place, row] of sensors.entries()) {
-      const count = packets.get(`${from + index * width} ${row.sensor}`) ?? 0
-      const coverage = listened[place]![index]! / width
-      if (coverage === 0 && count === 0) continue
+  const to = range.until * MICROSECONDS
+  const now = context.now * MICROSECONDS
+  const listened = listening.map(({ spans }) => listenedByBucket(cutAt(spans, now), from, to, width))
+  // A bucket that has not begun is no gap.
+  const begun = Math.ceil((Math.min(to, now) - from) / width)
+  for (let index = 0; index < begun; index++) {
+    const start = from + index * width
+    for (const [place, { row, recordingSince }] of listening.entries()) {
+      const count = packets.get(`${start} ${row.sensor}`) ?? 0
+      const time = listened[place]![index]!
+      if (time === 0 && count === 0) continue
+      const coverage = partOfTime(time, Math.max(start, recordingSince), Math.min(start + width, now))
       rows.push({
         bucket_start: formatTime(range.since + index * bucket),
         sensor: row.sensor,
@@ -47,4 +54,8 @@ export async function answerCoverage(
     }
   }
   return { meta: answerMeta(range, { exposures, leftOut: [], previous: null }, rows.length), rows }
+}
+
+function cutAt(spans: readonly ListenedSpan[], end: number): ListenedSpan[] {
+  return spans.filter(({ from }) => from < end).map(span => ({ ...span, to: Math.min(span.to, end) }))
 }

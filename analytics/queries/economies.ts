@@ -18,7 +18,7 @@ export async function answerEconomies(
   const parameters = checkParameters(QUERIES.economies.parameters, asked)
   const range = await resolveRange(context, parameters)
   const sensors = await selectSensors(context, parameters['sensor'])
-  const comparison = await readComparison(context.session, sensors, range, parameters['compare']!)
+  const comparison = await readComparison(context, sensors, range, parameters['compare']!)
   const rows = await context.session.plain(
     ROW,
     ranking({

@@ -1,16 +1,28 @@
 import type { AnswerMeta } from '../../schemas/api.ts'
 import { type ListenedSpan, listenedWithin } from '../../schemas/coverage.ts'
 import { DAY_SECONDS, formatTime, INTERVAL_SECONDS, MICROSECONDS } from '../../schemas/time.ts'
-import { readCoverage } from '../coverage.ts'
-import type { Session } from '../database.ts'
+import { readCoverage, readRecordingSince } from '../coverage.ts'
 import { bindList, type Sql, sql } from '../sql.ts'
-import type { SensorRow, TimeRange } from './request.ts'
+import type { QueryContext, SensorRow, TimeRange } from './request.ts'
+
+/** A sensor, and when it listened in and around a range. */
+export interface SensorListening {
+  readonly row: SensorRow
+  /** Disjoint and in order. */
+  readonly spans: readonly ListenedSpan[]
+  /** Unix microseconds; see readRecordingSince. */
+  readonly recordingSince: number
+}
 
 /** What one sensor listened to in a range: the denominator of its rate. */
 export interface Exposure {
   readonly sensor: string
-  /** Time listened / time of the range. */
+  /** Time listened / time of the range that has passed since the sensor began; 0 when none has. */
   readonly coverage: number
+  /** Time listened / time of the range that has passed, whether or not the sensor had begun: what comparisons need. */
+  readonly rangeCoverage: number
+  /** Whether it listened at all. */
+  readonly hasListened: boolean
   /** IPv4 addresses × days listened. */
   readonly addrDays: number
   /** Whether it has IPv4 addresses and listened long enough for a rate. */
@@ -26,46 +38,58 @@ export const LISTENED_MIN = INTERVAL_SECONDS * MICROSECONDS
 /** A period compared with the one before it has to be covered this far by a sensor, or the sensor leaves both. */
 const COMPARED_COVERAGE_MIN = 0.8
 
-/** Listened spans per sensor in and around a range. */
-export function readSpans(
-  session: Session,
+/** In the order of the sensors; those that begin only at or after the end of the range have nothing in it. */
+export async function readListening(
+  { session }: QueryContext,
   sensors: readonly SensorRow[],
   { since, until }: TimeRange,
-): Promise<Map<string, ListenedSpan[]>> {
-  return readCoverage(
-    session,
-    sensors.map(row => row.sensor),
-    since * MICROSECONDS,
-    until * MICROSECONDS,
-  )
+): Promise<SensorListening[]> {
+  const names = sensors.map(row => row.sensor)
+  const spans = await readCoverage(session, names, since * MICROSECONDS, until * MICROSECONDS)
+  const begins = await readRecordingSince(session, sensors)
+  return sensors.map(row => ({ row, spans: spans.get(row.sensor)!, recordingSince: begins.get(row.sensor)! }))
+}
+
+/** Without the sensors that begin at or after the end of the range: they are no part of the region in it. */
+export function begunBefore(listening: readonly SensorListening[], { until }: TimeRange): SensorListening[] {
+  return listening.filter(({ recordingSince }) => recordingSince < until * MICROSECONDS)
 }
 
 /** In the order of the sensors. */
 export async function readExposures(
-  session: Session,
+  context: QueryContext,
   sensors: readonly SensorRow[],
   range: TimeRange,
 ): Promise<Exposure[]> {
-  return exposuresOf(sensors, await readSpans(session, sensors, range), range)
+  return exposuresOf(context, await readListening(context, sensors, range), range)
 }
 
-/** In the order of the sensors. */
+/** In the order of the sensors. Rates rest on all that was listened to, coverage on the time up to now. */
 export function exposuresOf(
-  sensors: readonly SensorRow[],
-  spans: ReadonlyMap<string, readonly ListenedSpan[]>,
+  { now }: QueryContext,
+  listening: readonly SensorListening[],
   { since, until }: TimeRange,
 ): Exposure[] {
   const from = since * MICROSECONDS
   const to = until * MICROSECONDS
-  return sensors.map(row => {
-    const listened = listenedWithin(spans.get(row.sensor)!, from, to)
+  const passed = Math.min(until, now) * MICROSECONDS
+  return listening.map(({ row, spans, recordingSince }) => {
+    const listened = listenedWithin(spans, from, to)
+    const listenedUntilNow = listenedWithin(spans, from, passed)
     return {
       sensor: row.sensor,
-      coverage: listened / (to - from),
+      coverage: partOfTime(listenedUntilNow, Math.max(from, recordingSince), passed),
+      rangeCoverage: partOfTime(listenedUntilNow, from, passed),
+      hasListened: listened > 0,
       addrDays: (row.ipv4_addr_count * listened) / MICROSECONDS / DAY_SECONDS,
       hasRate: row.ipv4_addr_count > 0 && listened >= LISTENED_MIN,
     }
   })
+}
+
+/** Time listened / [from, to), 0 to 1; 0 when [from, to) is empty. */
+export function partOfTime(listened: number, from: number, to: number): number {
+  return to > from ? listened / (to - from) : 0
 }
 
 export interface Comparison {
@@ -77,21 +101,27 @@ export interface Comparison {
 }
 
 /**
- * Which sensors take part when a period is compared with the previous one: those that covered both. When none did
- * there is nothing to compare, and nobody leaves.
+ * Which sensors take part when a period is compared with the previous one: those that covered both, all of it that has
+ * passed; one that began within the previous period saw too little of it to compare. When none did there is nothing to
+ * compare, and nobody leaves.
  */
 export async function readComparison(
-  session: Session,
+  context: QueryContext,
   sensors: readonly SensorRow[],
   range: TimeRange,
   compare: string,
 ): Promise<Comparison> {
-  const exposures = await readExposures(session, sensors, range)
+  const listening = begunBefore(await readListening(context, sensors, range), range)
+  const exposures = exposuresOf(context, listening, range)
   const previous = { since: range.since - (range.until - range.since), until: range.since }
   if (compare === 'none' || previous.since < 0) return { exposures, leftOut: [], previous: null }
-  const before = await readExposures(session, sensors, previous)
+  const before = await readExposures(
+    context,
+    listening.map(({ row }) => row),
+    previous,
+  )
   const stays = exposures.map(
-    ({ coverage }, index) => Math.min(coverage, before[index]!.coverage) >= COMPARED_COVERAGE_MIN,
+    ({ rangeCoverage }, index) => Math.min(rangeCoverage, before[index]!.rangeCoverage) >= COMPARED_COVERAGE_MIN,
   )
   if (!stays.includes(true)) return { exposures, leftOut: [], previous: null }
   return {
@@ -130,7 +160,7 @@ export function answerMeta(
     since: formatTime(range.since),
     until: formatTime(range.until),
     previous_since: previous && formatTime(previous.since),
-    sensors: exposures.filter(({ coverage }) => coverage > 0).map(({ sensor }) => sensor),
+    sensors: exposures.filter(({ hasListened }) => hasListened).map(({ sensor }) => sensor),
     sensors_left_out: leftOut,
     exposed_addr_days: exposures.reduce((sum, { addrDays }) => sum + addrDays, 0),
     total_rows: totalRows,

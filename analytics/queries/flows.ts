@@ -33,7 +33,7 @@ export async function answerFlows(context: QueryContext, asked: QueryParameters<
     )
   }
   const flows = sql`(${lakeFlows(files)}) AS flows WHERE ${flowConditions(range, sensors, parameters)}`
-  const exposures = await readExposures(session, sensors, range)
+  const exposures = await readExposures(context, sensors, range)
   const [total] = await session.plain(TOTAL, sql`SELECT count(*) AS total_rows FROM ${flows}`)
   const rows = await session.api(
     LAKE_FLOW,

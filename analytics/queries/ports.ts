@@ -23,7 +23,7 @@ export async function answerPorts(context: QueryContext, asked: QueryParameters<
   const parameters = checkParameters(QUERIES.ports.parameters, asked)
   const range = await resolveRange(context, parameters)
   const sensors = await selectSensors(context, parameters['sensor'])
-  const comparison = await readComparison(context.session, sensors, range, parameters['compare']!)
+  const comparison = await readComparison(context, sensors, range, parameters['compare']!)
   const rows = await context.session.plain(
     ROW,
     ranking({

@@ -4,7 +4,7 @@ import type { Table } from '../../schemas/column.ts'
 import { receiptState } from '../receipts.ts'
 import { formatMicroseconds, type PlainRow } from '../rows.ts'
 import { sql } from '../sql.ts'
-import { answerMeta, readExposures } from './exposure.ts'
+import { answerMeta, begunBefore, exposuresOf, readListening } from './exposure.ts'
 import { rollupConditions } from './filters.ts'
 import { checkParameters, type QueryContext, resolveRange, selectSensors, sensorList } from './request.ts'
 
@@ -25,7 +25,10 @@ export async function answerSensors(
   const { session } = context
   const range = await resolveRange(context, checkParameters(QUERIES.sensors.parameters, asked))
   const sensors = await selectSensors(context)
-  const exposures = await readExposures(session, sensors, range)
+  const all = await readListening(context, sensors, range)
+  // Without an end that was asked for the list is whole: a sensor registered after the last data is one to look after.
+  const listening = asked.until === undefined ? all : begunBefore(all, range)
+  const exposures = exposuresOf(context, listening, range)
   const conditions = rollupConditions(range, sensors, {})
   const packets = bySensor(
     await session.plain(
@@ -52,8 +55,8 @@ export async function answerSensors(
     ),
   )
   return {
-    meta: answerMeta(range, { exposures, leftOut: [], previous: null }, sensors.length),
-    rows: sensors.map((row, index) => {
+    meta: answerMeta(range, { exposures, leftOut: [], previous: null }, listening.length),
+    rows: listening.map(({ row, recordingSince }, index) => {
       const { coverage, addrDays, hasRate } = exposures[index]!
       const sums = packets.get(row.sensor)
       const upload = uploads.get(row.sensor)
@@ -63,6 +66,7 @@ export async function answerSensors(
         organisation: row.organisation,
         ipv4_addr_count: row.ipv4_addr_count,
         has_ipv6: row.has_ipv6,
+        recording_since: formatMicroseconds(BigInt(recordingSince)),
         packet_count: sums?.packet_count ?? 0,
         src_addr_unique_count: sources.get(row.sensor)?.src_addr_unique_count ?? 0,
         packets_per_addr_day: hasRate ? (sums?.ipv4_packet_count ?? 0) / addrDays : null,

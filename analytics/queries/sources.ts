@@ -22,7 +22,7 @@ export async function answerSources(
   const parameters = checkParameters(QUERIES.sources.parameters, asked)
   const range = await resolveRange(context, parameters)
   const sensors = await selectSensors(context, parameters['sensor'])
-  const exposures = await readExposures(session, sensors, range)
+  const exposures = await readExposures(context, sensors, range)
   const conditions = rollupConditions(range, sensors, parameters)
   const rows = await session.api(ROW, topSources(conditions, sql`${bind('int64', Number(parameters['limit']))}`))
   const [total] = await session.plain(

@@ -1,13 +1,12 @@
 import { type Answer, QUERIES, type QueryParameters, type QueryRow } from '../../schemas/api.ts'
 import type { Column, Table } from '../../schemas/column.ts'
-import type { ListenedSpan } from '../../schemas/coverage.ts'
 import { protocolName, TRAFFIC_CLASSES } from '../../schemas/protocol.ts'
 import { TRAFFIC_HOUR } from '../../schemas/rollup.ts'
 import { DAY_SECONDS, formatTime, MICROSECONDS } from '../../schemas/time.ts'
 import { listenedByBucket } from '../coverage.ts'
 import { type Sql, sql } from '../sql.ts'
 import { bucketOf } from './buckets.ts'
-import { answerMeta, exposuresOf, LISTENED_MIN, readSpans } from './exposure.ts'
+import { answerMeta, exposuresOf, LISTENED_MIN, readListening, type SensorListening } from './exposure.ts'
 import { parseClasses, rollupConditions } from './filters.ts'
 import {
   checkParameters,
@@ -79,8 +78,8 @@ export async function answerTraffic(
         FROM source_hour WHERE ${conditions}
       ) AS sources GROUP BY bucket_start, series`,
   )
-  const spans = await readSpans(session, sensors, range)
-  const exposures = exposuresOf(sensors, spans, range)
+  const listening = await readListening(context, sensors, range)
+  const exposures = exposuresOf(context, listening, range)
   const cells = new Map<string, Cell>()
   const cellOf = (start: number, series: string): Cell => {
     const key = `${start} ${series}`
@@ -100,8 +99,7 @@ export async function answerTraffic(
     range,
     bucket,
     by,
-    sensors,
-    spans,
+    listening,
     cells,
     series: seriesOf(by, sensors, sums, parameters['class']),
   })
@@ -130,21 +128,20 @@ interface TrafficParts {
   readonly range: TimeRange
   readonly bucket: number
   readonly by: Grouping
-  readonly sensors: readonly SensorRow[]
-  readonly spans: ReadonlyMap<string, readonly ListenedSpan[]>
+  readonly listening: readonly SensorListening[]
   readonly cells: ReadonlyMap<string, Cell>
   readonly series: readonly string[]
 }
 
-function trafficRows({ range, bucket, by, sensors, spans, cells, series }: TrafficParts): QueryRow<'traffic'>[] {
+function trafficRows({ range, bucket, by, listening, cells, series }: TrafficParts): QueryRow<'traffic'>[] {
   const from = range.since * MICROSECONDS
   const width = bucket * MICROSECONDS
-  const listened = sensors.map(row => listenedByBucket(spans.get(row.sensor)!, from, range.until * MICROSECONDS, width))
+  const listened = listening.map(({ spans }) => listenedByBucket(spans, from, range.until * MICROSECONDS, width))
   const rows: QueryRow<'traffic'>[] = []
   for (let index = 0; index < (range.until - range.since) / bucket; index++) {
     /** Rate of one IPv4 packet by place of the sensor; sensors that did not listen have none. */
     const perPacket = new Map<number, number>()
-    for (const [place, row] of sensors.entries()) {
+    for (const [place, { row }] of listening.entries()) {
       const time = listened[place]![index]!
       if (time < LISTENED_MIN || row.ipv4_addr_count === 0) continue
       perPacket.set(place, (DAY_SECONDS * MICROSECONDS) / (row.ipv4_addr_count * time))

@@ -8,6 +8,7 @@ const ROW: QueryRow<'sensors'> = {
   organisation: 'A',
   ipv4_addr_count: 16,
   has_ipv6: true,
+  recording_since: '2026-11-01T00:00:00Z',
   packet_count: 1,
   src_addr_unique_count: 2,
   packets_per_addr_day: null,
@@ -17,10 +18,12 @@ const ROW: QueryRow<'sensors'> = {
   quarantined_count: 0,
 }
 const HEADER =
-  'sensor,economy,organisation,ipv4_addr_count,has_ipv6,packet_count,src_addr_unique_count,packets_per_addr_day,coverage,last_upload_at,pending_count,quarantined_count\r\n'
+  'sensor,economy,organisation,ipv4_addr_count,has_ipv6,recording_since,packet_count,src_addr_unique_count,packets_per_addr_day,coverage,last_upload_at,pending_count,quarantined_count\r\n'
 
 test('header and rows come from the table; null is empty', () => {
-  expect(exportRows('sensors', [ROW])).toBe(`${HEADER}alpha,JP,A,16,true,1,2,,0.5,2026-11-22T12:00:00Z,0,0\r\n`)
+  expect(exportRows('sensors', [ROW])).toBe(
+    `${HEADER}alpha,JP,A,16,true,2026-11-01T00:00:00Z,1,2,,0.5,2026-11-22T12:00:00Z,0,0\r\n`,
+  )
   expect(exportRows('sensors', [])).toBe(HEADER)
 })
 

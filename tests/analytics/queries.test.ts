@@ -46,10 +46,12 @@ const declared = (from: number, to: number) => [
 ]
 
 let storage: Storage
+/** Sensors are registered when the first week begins; everything else happens when the second has ended. */
+let clock = FIRST
 
 beforeAll(async () => {
   const cleaning: (() => void | Promise<void>)[] = []
-  storage = await temporaryStorage({ now: () => END * 1000 }, clean => cleaning.push(clean))
+  storage = await temporaryStorage({ now: () => clock * 1000 }, clean => cleaning.push(clean))
   await storage.addSensor({ sensor: 'alpha', economy: 'JP', organisation: 'A', telescope: '192.0.2.0/28' })
   await storage.addSensor({ sensor: 'beta', economy: 'TH', organisation: 'B', telescope: '192.0.2.16/30' })
   await storage.addSensor({
@@ -59,6 +61,7 @@ beforeAll(async () => {
     telescope: '192.0.2.32/32,2001:db8:1::/64',
   })
   await storage.addSensor({ sensor: 'silent', economy: 'LA', organisation: 'D', telescope: '192.0.2.64/26' })
+  clock = END
   const folder = temporaryFolder(clean => cleaning.push(clean))
   await receiveAndCount(storage, [
     testUpload(folder, { sensor: 'alpha', flows: ALPHA, spans: declared(FIRST, END) }),
@@ -282,6 +285,7 @@ test('sensors: everyone in the scope, silent ones too, with uploads that wait or
       organisation: 'B',
       ipv4_addr_count: 4,
       has_ipv6: false,
+      recording_since: '2026-11-02T00:00:00Z',
       packet_count: 6,
       src_addr_unique_count: 1,
       packets_per_addr_day: 6 / (4 * 3.5),

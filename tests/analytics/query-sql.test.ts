@@ -36,7 +36,8 @@ let storage: Storage
 
 beforeAll(async () => {
   const cleaning: (() => void | Promise<void>)[] = []
-  storage = await temporaryStorage({}, clean => cleaning.push(clean))
+  // Registered before the range that is asked for, so that it is part of every answer.
+  storage = await temporaryStorage({ now: () => Date.UTC(2026, 10, 1) }, clean => cleaning.push(clean))
   await storage.addSensor({ sensor: 'alpha', economy: 'JP', organisation: 'A', telescope: '192.0.2.0/28' })
   return async () => {
     for (const clean of cleaning.reverse()) await clean()
