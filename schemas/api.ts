@@ -224,6 +224,12 @@ export const QUERIES = {
         sharing: 'members',
         doc: 'Uploads that could not be read.',
       },
+      remark_count: {
+        type: 'uint32',
+        role: 'measure',
+        sharing: 'members',
+        doc: 'Uploads that are counted although something was wrong with them: cut short, or without a packet for the telescope. The receipt says what.',
+      },
     },
   },
   coverage: {

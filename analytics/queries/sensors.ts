@@ -8,14 +8,21 @@ import { answerMeta, begunBefore, exposuresOf, readListening } from './exposure.
 import { rollupConditions } from './filters.ts'
 import { checkParameters, type QueryContext, resolveRange, selectSensors, sensorList } from './request.ts'
 
-const { packet_count, src_addr_unique_count, last_upload_at, pending_count, quarantined_count } = QUERIES.sensors.row
+const { packet_count, src_addr_unique_count, last_upload_at, pending_count, quarantined_count, remark_count } =
+  QUERIES.sensors.row
 const PACKETS = {
   sensor: SENSOR.sensor,
   packet_count,
   ipv4_packet_count: { ...packet_count, doc: 'IPv4 packets.' },
 } as const satisfies Table
 const SOURCES = { sensor: SENSOR.sensor, src_addr_unique_count } as const satisfies Table
-const UPLOADS = { sensor: SENSOR.sensor, last_upload_at, pending_count, quarantined_count } as const satisfies Table
+const UPLOADS = {
+  sensor: SENSOR.sensor,
+  last_upload_at,
+  pending_count,
+  quarantined_count,
+  remark_count,
+} as const satisfies Table
 
 /** Who takes part, and how each is doing. */
 export async function answerSensors(
@@ -50,7 +57,8 @@ export async function answerSensors(
       UPLOADS,
       sql`SELECT sensor, max(received_at) AS last_upload_at,
         sum(CASE WHEN state = ${receiptState('received')} THEN 1 ELSE 0 END) AS pending_count,
-        sum(CASE WHEN state = ${receiptState('quarantined')} THEN 1 ELSE 0 END) AS quarantined_count
+        sum(CASE WHEN state = ${receiptState('quarantined')} THEN 1 ELSE 0 END) AS quarantined_count,
+        sum(CASE WHEN state = ${receiptState('counted')} AND error_code IS NOT NULL THEN 1 ELSE 0 END) AS remark_count
         FROM receipt WHERE sensor IN (SELECT unnest(${sensorList(sensors)})) GROUP BY sensor`,
     ),
   )
@@ -74,6 +82,7 @@ export async function answerSensors(
         last_upload_at: upload?.last_upload_at == null ? null : formatMicroseconds(BigInt(upload.last_upload_at)),
         pending_count: upload?.pending_count ?? 0,
         quarantined_count: upload?.quarantined_count ?? 0,
+        remark_count: upload?.remark_count ?? 0,
       }
     }),
   }

@@ -70,7 +70,15 @@ beforeAll(async () => {
       flows: BETA,
       spans: [...declared(FIRST, SECOND), ...declared(SECOND, SECOND + WEEK / 2)],
     }),
-    testUpload(folder, { sensor: 'gamma', flows: GAMMA, spans: declared(SECOND, END) }),
+    {
+      ...testUpload(folder, { sensor: 'gamma', flows: GAMMA, spans: declared(SECOND, END) }),
+      error: { code: 'CAPTURE_TRUNCATED', message: 'capture: ends within a record' },
+    },
+    // Nothing in it was for the telescope, which is said of it; it is counted all the same.
+    {
+      ...testUpload(folder, { sensor: 'gamma', flows: [], spans: [] }),
+      error: { code: 'CAPTURE_EMPTY', message: 'capture: no packet for the telescope' },
+    },
   ])
   await storage.recordReceived({ sensor: 'beta', sha256: 'd'.repeat(64), kind: 'capture', byte_count: 1 })
   await storage.recordReceived({ sensor: 'beta', sha256: 'e'.repeat(64), kind: 'capture', byte_count: 1 })
@@ -275,10 +283,10 @@ test('sources: most packets first, with the tools that cannot be chance', async 
   ])
 })
 
-test('sensors: everyone in the scope, silent ones too, with uploads that wait or failed', async () => {
+test('sensors: everyone in the scope, silent ones too, with uploads that wait, failed or have a remark', async () => {
   const { rows } = await storage.query('sensors', SECOND_WEEK, ALL)
   expect(rows).toMatchObject([
-    { sensor: 'alpha', packet_count: 18, src_addr_unique_count: 3, coverage: 1, pending_count: 0 },
+    { sensor: 'alpha', packet_count: 18, src_addr_unique_count: 3, coverage: 1, pending_count: 0, remark_count: 0 },
     {
       sensor: 'beta',
       economy: 'TH',
@@ -293,9 +301,26 @@ test('sensors: everyone in the scope, silent ones too, with uploads that wait or
       last_upload_at: '2026-11-16T00:00:00Z',
       pending_count: 1,
       quarantined_count: 1,
+      // What was quarantined has an error too and is no remark.
+      remark_count: 0,
     },
-    { sensor: 'gamma', has_ipv6: true, packet_count: 8, packets_per_addr_day: 1 / 7 },
-    { sensor: 'silent', packet_count: 0, packets_per_addr_day: null, coverage: 0, last_upload_at: null },
+    {
+      sensor: 'gamma',
+      has_ipv6: true,
+      packet_count: 8,
+      packets_per_addr_day: 1 / 7,
+      pending_count: 0,
+      quarantined_count: 0,
+      remark_count: 2,
+    },
+    {
+      sensor: 'silent',
+      packet_count: 0,
+      packets_per_addr_day: null,
+      coverage: 0,
+      last_upload_at: null,
+      remark_count: 0,
+    },
   ])
 })
 
