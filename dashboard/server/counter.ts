@@ -3,6 +3,7 @@ import type { Storage } from '../../analytics/storage.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import type { DataFolder } from './data-folder.ts'
+import { type DiskSpace, hasRoomToCount } from './disk-reserve.ts'
 import type { Inbox } from './inbox.ts'
 import type { ParsePool } from './parse-pool.ts'
 import { type Candidate, UploadParser } from './upload-parser.ts'
@@ -15,7 +16,7 @@ const GROUP_MILLISECONDS_MIN = 1000
 /** An upload that cannot be counted this often is at fault itself. */
 const COUNT_TRIES_MAX = 3
 /** How long to wait when the disk is full or the catalog refuses: longer each time, until it works again. */
-const RETRY_MILLISECONDS = [1000, 5000, 15_000, 60_000]
+const RETRY_MILLISECONDS = [1000, 2000, 5000]
 
 /**
  * The second of the two promises: takes what is received, parses it in children, and counts it in groups; while one
@@ -24,6 +25,8 @@ const RETRY_MILLISECONDS = [1000, 5000, 15_000, 60_000]
  */
 export class Counter {
   readonly #storage: Storage
+  readonly #folder: DataFolder
+  readonly #space: DiskSpace
   readonly #inbox: Inbox
   readonly #pool: ParsePool
   readonly #parser: UploadParser
@@ -43,6 +46,7 @@ export class Counter {
   constructor(parts: {
     storage: Storage
     folder: DataFolder
+    space: DiskSpace
     inbox: Inbox
     pool: ParsePool
     /** A group could not be counted; it stays received and is tried again. */
@@ -51,6 +55,8 @@ export class Counter {
     onBroken: (error: unknown) => void
   }) {
     this.#storage = parts.storage
+    this.#folder = parts.folder
+    this.#space = parts.space
     this.#inbox = parts.inbox
     this.#pool = parts.pool
     this.#parser = new UploadParser(parts)
@@ -125,7 +131,7 @@ export class Counter {
   /** Parses the oldest uploads that are not yet in hand; what cannot be read leaves the queue here. */
   async #parseNext(): Promise<{ taken: number; parsed: Candidate[] }> {
     const pending = await this.#storage.pending(GROUP_UPLOADS_MAX + this.#inFlight.size)
-    const receipts = takeGroup(pending.filter(receipt => !this.#inFlight.has(identity(receipt))))
+    const receipts = await this.#thatFit(takeGroup(pending.filter(receipt => !this.#inFlight.has(identity(receipt)))))
     const results = await Promise.allSettled(receipts.map(receipt => this.#parser.parse(receipt)))
     const parsed = results.flatMap(result => (result.status === 'fulfilled' && result.value ? [result.value] : []))
     const failure = results.find(result => result.status === 'rejected')
@@ -135,6 +141,18 @@ export class Counter {
     }
     for (const { receipt } of parsed) this.#inFlight.add(identity(receipt))
     return { taken: receipts.length, parsed }
+  }
+
+  /**
+   * The group, or when the disk has no room for all of it its oldest upload.
+   * @throws DISK_FULL when there is no room for that one either
+   */
+  async #thatFit(group: Receipt[]): Promise<Receipt[]> {
+    for (const part of [group, group.slice(0, 1)]) {
+      const bytes = part.reduce((sum, receipt) => sum + receipt.byte_count, 0)
+      if (part.length === 0 || (await hasRoomToCount(this.#folder.root, bytes, this.#space))) return part
+    }
+    throw new TelescopeError('DISK_FULL', 'disk of the hub is nearly full; what was received waits until there is room')
   }
 
   async #commitParsed(parsed: readonly Candidate[]): Promise<void> {

@@ -4,8 +4,15 @@ import { TelescopeError } from '../../schemas/errors.ts'
 /** Free and total bytes of the file system that a folder is on. */
 export type DiskSpace = (folder: string) => Promise<{ free: number; total: number }>
 
-/** Part of the disk that uploads never take: catalog and lake need room to commit what was received. */
-const DISK_RESERVE = 0.05
+/** What uploads never take: catalog and lake need room to commit what was received. */
+const RESERVE_PART = 0.05
+/** On a small disk 5 % is less than one checkpoint of the catalog. */
+const RESERVE_BYTES_MIN = 16 * 2 ** 20
+/**
+ * Bytes that counting writes for each byte received, at most: batches of the parsing child (90 bytes a flow, a small
+ * packet's record has 76), lake, rollups and the catalog's log.
+ */
+const COUNTING_FACTOR = 2
 
 export const diskSpace: DiskSpace = async folder => {
   const { bavail, blocks, bsize } = await statfs(folder)
@@ -13,17 +20,31 @@ export const diskSpace: DiskSpace = async folder => {
 }
 
 /**
- * @param needed bytes about to be written
+ * @param received bytes about to be received; room to count them is kept, too
  * @throws DISK_FULL
  */
-export async function checkDiskReserve(folder: string, needed: number, space: DiskSpace): Promise<void> {
+export async function checkRoomToReceive(folder: string, received: number, space: DiskSpace): Promise<void> {
   const { free, total } = await space(folder)
-  const reserve = total * DISK_RESERVE
+  const needed = received * (1 + COUNTING_FACTOR)
+  const reserve = reserveOf(total)
   if (free - needed >= reserve) return
   throw diskFull(
-    `disk of the hub has ${toMebibytes(free)} MiB free, and ${toMebibytes(reserve + needed)} MiB are needed with the reserve of ${DISK_RESERVE * 100} %`,
+    `disk of the hub has ${toMebibytes(free)} MiB free, and ${toMebibytes(reserve + needed)} MiB are needed with the reserve`,
     { free_bytes: free, needed_bytes: needed, reserve_bytes: Math.round(reserve) },
   )
+}
+
+/**
+ * Counting may take half of the reserve; below that it waits, because a catalog that meets a full disk in the middle of
+ * a commit cannot be trusted any more.
+ */
+export async function hasRoomToCount(folder: string, received: number, space: DiskSpace): Promise<boolean> {
+  const { free, total } = await space(folder)
+  return free - received * COUNTING_FACTOR >= reserveOf(total) / 2
+}
+
+function reserveOf(total: number): number {
+  return Math.max(total * RESERVE_PART, RESERVE_BYTES_MIN)
 }
 
 export function diskFull(reason: string, details: Record<string, number> = {}, cause?: unknown): TelescopeError {

@@ -68,6 +68,7 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
   const counter = new Counter({
     storage,
     folder,
+    space: diskSpace,
     inbox,
     pool,
     onError: (error, what) => listeners.app.log.error({ err: error }, what),

@@ -7,7 +7,7 @@ import { BATCH_BYTES_MAX, CAPTURE_BYTES_MAX } from '../../schemas/batch.ts'
 import type { Receipt, UploadKind } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import { type DataFolder, inboxPath, makeFolder, syncFolder } from './data-folder.ts'
-import { checkDiskReserve, type DiskSpace, diskFull } from './disk-reserve.ts'
+import { checkRoomToReceive, type DiskSpace, diskFull } from './disk-reserve.ts'
 
 /** A larger body is refused. */
 const UPLOAD_BYTES_MAX: Record<UploadKind, number> = { capture: CAPTURE_BYTES_MAX, batch: BATCH_BYTES_MAX }
@@ -64,7 +64,7 @@ export class Receiver {
   async announce(kind: UploadKind, contentLength: number | null): Promise<void> {
     if (contentLength === 0) throw bodyEmpty()
     if (contentLength !== null && contentLength > UPLOAD_BYTES_MAX[kind]) throw bodyTooLarge(kind, contentLength)
-    await checkDiskReserve(this.#folder.arriving, contentLength ?? 0, this.#space)
+    await checkRoomToReceive(this.#folder.arriving, contentLength ?? 0, this.#space)
   }
 
   /**
@@ -102,7 +102,7 @@ export class Receiver {
         byteCount += chunk.length
         if (byteCount > UPLOAD_BYTES_MAX[upload.kind]) throw bodyTooLarge(upload.kind, byteCount)
         if (byteCount > nextCheck) {
-          await checkDiskReserve(this.#folder.arriving, chunk.length, this.#space)
+          await checkRoomToReceive(this.#folder.arriving, chunk.length, this.#space)
           nextCheck = byteCount + DISK_CHECK_BYTES
         }
         hash.update(chunk)

@@ -1,7 +1,7 @@
 import { rm, stat } from 'node:fs/promises'
 import type { ParsedUpload, Storage } from '../../analytics/storage.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
-import { TelescopeError } from '../../schemas/errors.ts'
+import { type ErrorCode, TelescopeError } from '../../schemas/errors.ts'
 import type { ParseAnswer } from '../../schemas/parse-job.ts'
 import { type DataFolder, inboxPath } from './data-folder.ts'
 import type { Inbox } from './inbox.ts'
@@ -31,7 +31,10 @@ export class UploadParser {
     this.#pool = parts.pool
   }
 
-  /** @returns null when it is quarantined, or when the hub stops meanwhile: then it stays received */
+  /**
+   * @returns null when it is quarantined, or when the hub stops meanwhile: then it stays received
+   * @throws DISK_FULL, OUTPUT_UNWRITABLE: it stays received, too
+   */
   async parse(receipt: Receipt): Promise<Candidate | null> {
     const { kind } = receipt
     const input = inboxPath(this.#folder, kind, receipt.sensor, receipt.sha256)
@@ -57,6 +60,7 @@ export class UploadParser {
     const refusal = refusalOf(answer)
     if (!answer.ok || refusal !== null) {
       await rm(out, { recursive: true, force: true })
+      if (isOfTheMachine(answer)) throw new TelescopeError(refusal!.code, 'parsing child: could not write what it read')
       // The child names the file by where it lies in the hub; that is nobody's business outside.
       await this.quarantine(receipt, refusal!.code, refusal!.message.replaceAll(input, receipt.sha256))
       return null
@@ -81,7 +85,14 @@ export class UploadParser {
 }
 
 /** Why nothing of an upload can be counted; null when something can, even if it is damaged. */
-function refusalOf(answer: ParseAnswer): { code: string; message: string } | null {
+function refusalOf(answer: ParseAnswer): { code: ErrorCode; message: string } | null {
   if (!answer.ok) return answer.error
-  return answer.capture !== null && answer.capture.packets_read === 0 ? answer.capture.error : null
+  const error = answer.capture?.error ?? null
+  // What came before the refused part of a bomb would be counted again when it is sent decompressed, as it should be.
+  return answer.capture?.packets_read === 0 || error?.code === 'COMPRESSION_BOMB' ? error : null
+}
+
+/** The upload is not at fault: it stays received and is tried again when there is room. */
+function isOfTheMachine(answer: ParseAnswer): boolean {
+  return !answer.ok && (answer.error.code === 'DISK_FULL' || answer.error.code === 'OUTPUT_UNWRITABLE')
 }

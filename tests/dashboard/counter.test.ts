@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Storage } from '../../analytics/storage.ts'
 import { Counter } from '../../dashboard/server/counter.ts'
 import { inboxPath } from '../../dashboard/server/data-folder.ts'
+import { type DiskSpace, diskSpace } from '../../dashboard/server/disk-reserve.ts'
 import { Inbox } from '../../dashboard/server/inbox.ts'
 import { builtFile } from '../../dashboard/server/package-root.ts'
 import { PARSE_LIMITS, type ParseLimits } from '../../dashboard/server/parse-child-process.ts'
@@ -46,6 +47,7 @@ interface CountOptions {
   module?: string
   limits?: ParseLimits
   keepCaptures?: boolean
+  space?: DiskSpace
 }
 
 function startCounter({
@@ -53,11 +55,13 @@ function startCounter({
   module,
   limits = PARSE_LIMITS,
   keepCaptures = true,
+  space = diskSpace,
 }: CountOptions = {}) {
   const pool = new ParsePool(module ?? builtFile('collector', 'parse-child.js'), hub.folder.parsed, limits)
   const counter = new Counter({
     storage,
     folder: hub.folder,
+    space,
     inbox: new Inbox(hub.folder, keepCaptures),
     pool,
     onError: error => errors.push(error),
@@ -93,6 +97,39 @@ async function packetsCounted(): Promise<number> {
   const { rows } = await hub.storage.query('sensors', { since: '2020-01-01', until: '2030-01-01' }, { sensors: 'all' })
   return rows.reduce((sum, row) => sum + row.packet_count, 0)
 }
+
+describe('a disk without room', () => {
+  it('lets what was received wait, and it is counted when there is room', async () => {
+    const digest = await receive(CAPTURE)
+    let free = 4
+    startCounter({ space: async () => ({ free: free * 2 ** 20, total: 64 * 2 ** 20 }) })
+    await expect.poll(() => errors.length, { timeout: 20_000 }).toBeGreaterThan(0)
+    expect(errors[0]).toMatchObject({ code: 'DISK_FULL' })
+    expect((await hub.storage.findReceipt(SENSOR.sensor, digest))!.state).toBe('received')
+    free = 60
+    expect((await settled(digest)).state).toBe('counted')
+    expect(await packetsCounted()).toBe(64)
+  })
+
+  it('for the parsing child is no fault of the upload', async () => {
+    const digest = await receive(CAPTURE)
+    const full = join(hub.folder.root, 'full.mjs')
+    // What the real child answers on a full file system, in the words of the protocol.
+    const error = { code: 'DISK_FULL', message: 'no space left', details: {} }
+    writeFileSync(
+      full,
+      `process.on('message', ({ id }) => process.send({ id, ok: false, error: ${JSON.stringify(error)} }))`,
+    )
+    const { pool } = startCounter({ module: full })
+    await expect.poll(() => errors.length, { timeout: 20_000 }).toBeGreaterThan(0)
+    expect(errors[0]).toMatchObject({ code: 'DISK_FULL' })
+    expect((await hub.storage.findReceipt(SENSOR.sensor, digest))!.state).toBe('received')
+    await counters.pop()!.stop()
+    pool.close()
+    startCounter()
+    expect((await settled(digest)).state).toBe('counted')
+  })
+})
 
 describe('a capture', () => {
   it('is counted once, and its bytes leave the inbox', async () => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Counter } from '../../dashboard/server/counter.ts'
+import { diskSpace } from '../../dashboard/server/disk-reserve.ts'
 import { Inbox } from '../../dashboard/server/inbox.ts'
 import { builtFile } from '../../dashboard/server/package-root.ts'
 import { ParsePool } from '../../dashboard/server/parse-pool.ts'
@@ -31,6 +32,7 @@ beforeAll(async () => {
   counter = new Counter({
     storage: hub.storage,
     folder: hub.folder,
+    space: diskSpace,
     inbox: new Inbox(hub.folder, false),
     pool: new ParsePool(builtFile('collector', 'parse-child.js'), hub.folder.parsed),
     onError: () => {},

@@ -185,7 +185,7 @@ describe('nothing stays of a body', () => {
 
   it('when the disk reserve is reached before it, or under way', async () => {
     await hub.close()
-    let free = 6
+    let free = 20
     hub = await openTestHub({ space: async () => ({ free: free * 2 ** 20, total: 100 * 2 ** 20 }) })
     const large = randomBytes(2 * 2 ** 20)
     const before = await put(large)
