@@ -10,6 +10,10 @@ import { readOrCreateKey } from './key-file.ts'
 import { listCaptures } from './list-captures.ts'
 import { Progress } from './progress.ts'
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** Enough for tcpdump to write its buffer; short enough for whoever pressed Ctrl-C. */
+const DRAIN_MILLISECONDS = 2000
+
 interface CollectRequest {
   /** Files, directories, or `-`. */
   readonly captures: readonly string[]
@@ -140,25 +144,36 @@ function totalBytes(captures: readonly (string | CaptureSummary)[]): number | nu
 }
 
 /**
- * Standard input may come from a tcpdump that never ends: SIGINT and SIGTERM end the reading, and what was read is
- * written as a batch. With files only, a signal just ends the process: reading them again gives the same batches.
+ * Standard input may come from a tcpdump that never ends: a signal ends the reading, and what was read is written as a
+ * batch. Ctrl-C reaches tcpdump at the same moment, which then writes what it still holds and closes the pipe: so
+ * reading goes on to the end of the input, for DRAIN_MILLISECONDS at most. A second signal stops it at once. With files
+ * only, a signal just ends the process: reading them again gives the same batches.
  */
 function stopOnSignal(isLive: boolean, note: (line: string) => void): { signal: AbortSignal; release: () => void } {
   const controller = new AbortController()
   if (!isLive) return { signal: controller.signal, release: () => {} }
-  const stop = (name: string): void => {
-    note(`${name}: writing what was read`)
+  let deadline: NodeJS.Timeout | undefined
+  const stop = (): void => {
     controller.abort()
     // Without this a quiet pipe would keep the read waiting.
     process.stdin.destroy()
   }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
+  const onSignal = (name: string): void => {
+    // The terminal may be gone: what cannot be told any more must not keep the batch from being written.
+    if (name === 'SIGHUP') for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+    if (deadline) {
+      stop()
+      return
+    }
+    deadline = setTimeout(stop, DRAIN_MILLISECONDS)
+    note(`${name}: writing what was read once the input ends, at the latest after ${DRAIN_MILLISECONDS / 1000} s`)
+  }
+  for (const name of SIGNALS) process.on(name, onSignal)
   return {
     signal: controller.signal,
     release: () => {
-      process.off('SIGINT', stop)
-      process.off('SIGTERM', stop)
+      clearTimeout(deadline)
+      for (const name of SIGNALS) process.off(name, onSignal)
     },
   }
 }

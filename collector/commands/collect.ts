@@ -11,7 +11,8 @@ export const command: Command = {
 
 Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a directory or -
 (standard input: tcpdump -w - | hirundo collect - ...), pcap or pcapng, plain or gzip. The same packets give the same
-batches, however they are cut into files.
+batches, however they are cut into files. Ctrl-C ends standard input: it is read to its end, for 2 s at most (a second
+Ctrl-C: no further), and what was read is written.
 
   --sensor ID            name of the sensor: lower-case letters, digits, hyphens
   --telescope CIDR,...   the dark prefixes of the sensor; packets for other addresses are counted and dropped

@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { CollectSummary } from '../../schemas/batch.ts'
-import { ROOT } from '../support/external.ts'
+import { hasCommand, ROOT, requireExternal } from '../support/external.ts'
 import { hirundo } from '../support/hirundo.ts'
 import { readBatch } from '../support/read-batch.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
@@ -157,19 +158,99 @@ describe('hirundo collect', () => {
   })
 
   it('writes what it has when a live capture is ended by a signal', async () => {
-    const out = join(newFolder(), 'out')
-    mkdirSync(out)
-    const args = ['collect', '-', ...TELESCOPE, '--out', out, '--key', keyFile(), '--json']
-    const child = spawn(process.execPath, [`${ROOT}bin/hirundo`, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
-    let stdout = ''
-    child.stdout.on('data', chunk => (stdout += chunk))
+    const { child, out, summary } = collectLive()
     // The pipe stays open, as that of a tcpdump that goes on.
     child.stdin.write(readFileSync(ONE))
-    await new Promise(resolve => setTimeout(resolve, 1500))
-    const ended = new Promise(resolve => child.once('close', resolve))
+    await isReading(child)
+    const asked = performance.now()
     child.kill('SIGTERM')
-    expect(await ended).toBe(0)
-    expect(JSON.parse(stdout)).toMatchObject({ captures: [{ path: '-', packets_kept: 64, error: null }], batches: 1 })
+    expect(await summary()).toMatchObject({ captures: [{ path: '-', packets_kept: 64, error: null }], batches: 1 })
+    expect(performance.now() - asked).toBeGreaterThan(1800)
     expect(batches(out).length).toBe(1)
   })
+
+  it('a second signal does not wait for the end of the input', async () => {
+    const { child, summary } = collectLive()
+    child.stdin.write(readFileSync(ONE))
+    await isReading(child)
+    const asked = performance.now()
+    child.kill('SIGINT')
+    await new Promise(resolve => child.stderr.once('data', resolve))
+    child.kill('SIGINT')
+    expect(await summary()).toMatchObject({ captures: [{ packets_kept: 64, error: null }], batches: 1 })
+    expect(performance.now() - asked).toBeLessThan(1800)
+  })
+
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s loses nothing that the writer still holds', async signal => {
+    const { child, summary } = collectLive()
+    // As tcpdump: the header at once, the packets when the buffer is full or a signal comes.
+    const writer = `const { readFileSync, writeSync } = require('node:fs')
+      const capture = readFileSync(process.argv[1])
+      process.on('${signal}', () => setTimeout(() => {
+        for (let at = 24; at < capture.length; ) at += writeSync(1, capture, at, Math.min(100, capture.length - at))
+        process.exit()
+      }, 300))
+      writeSync(1, capture, 0, 24)
+      setInterval(() => {}, 1000)`
+    const source = spawn(process.execPath, ['-e', writer, ONE], { stdio: ['ignore', 'pipe', 'inherit'] })
+    source.stdout.pipe(child.stdin)
+    await new Promise(resolve => source.stdout.once('data', resolve))
+    await isReading(child)
+    child.kill(signal)
+    source.kill(signal)
+    expect(await summary()).toMatchObject({
+      captures: [{ packets_read: 64, packets_kept: 64, truncated: false, error: null }],
+      batches: 1,
+    })
+  })
+
+  const canCapture = hasCommand('tcpdump') && process.getuid?.() === 0
+  it.skipIf(!requireExternal('tcpdump, as root', canCapture))('Ctrl-C on tcpdump loses no packet', async () => {
+    const { child, summary } = collectLive('--telescope', '127.0.0.0/24')
+    const socket = createSocket('udp4')
+    await new Promise<void>(resolve => socket.bind(0, '127.0.0.1', resolve))
+    const { port } = socket.address()
+    // Packets leave the kernel at once, and then lie in the buffer of tcpdump's output.
+    const filter = ['--immediate-mode', '-Q', 'in', 'udp', 'and', 'dst', 'port', String(port)]
+    const tcpdump = spawn('tcpdump', ['-i', 'lo', '-w', '-', ...filter], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let said = ''
+    tcpdump.stderr.on('data', text => (said += text))
+    tcpdump.stdout.pipe(child.stdin)
+    await expect.poll(() => said, { timeout: 10_000 }).toContain('listening')
+    await isReading(child)
+    for (let count = 0; count < 40; count++) {
+      await new Promise(resolve => socket.send('x', port, '127.0.0.1', resolve))
+    }
+    socket.close()
+    await new Promise(resolve => setTimeout(resolve, 500))
+    child.kill('SIGINT')
+    tcpdump.kill('SIGINT')
+    const { captures } = await summary()
+    expect(said).toMatch(/^40 packets captured/m)
+    expect(captures).toMatchObject([{ packets_read: 40, packets_kept: 40, error: null }])
+  })
 })
+
+/** `collect -` that runs, with the sensor's telescope unless another is given. */
+function collectLive(...telescope: string[]) {
+  const out = newFolder()
+  const args = ['collect', '-', ...TELESCOPE, ...telescope, '--out', out, '--key', keyFile(), '--json']
+  const child = spawn(process.execPath, [`${ROOT}bin/hirundo`, ...args], { stdio: 'pipe' })
+  let stdout = ''
+  child.stdout.on('data', chunk => (stdout += chunk))
+  const ended = new Promise<number | null>(resolve => child.once('close', resolve))
+  const summary = async () => {
+    expect(await ended).toBe(0)
+    return JSON.parse(stdout) as CollectSummary
+  }
+  return { child, out, summary }
+}
+
+/** Until it has taken over the signals: /proc tells; elsewhere after a time that is enough. */
+async function isReading({ pid }: ChildProcess): Promise<void> {
+  const status = `/proc/${pid}/status`
+  if (!existsSync(status)) return await new Promise(resolve => setTimeout(resolve, 3000))
+  const caught = () => BigInt(`0x${/^SigCgt:\s*(\w+)$/m.exec(readFileSync(status, 'utf8'))![1]}`)
+  const SIGHUP_BIT = 1n
+  await expect.poll(() => caught() & SIGHUP_BIT, { timeout: 20_000 }).toBe(SIGHUP_BIT)
+}
