@@ -13,7 +13,7 @@ const BUNDLE_VERSION = 1
 
 /**
  * The files of a weekly bundle by name. Nothing in them depends on when or where they were made: the same figures
- * give the same bytes.
+ * give the same bytes. The manifest of a week that is not over says `complete: false` and up to when its figures go.
  */
 export function weeklyBundle(figures: WeeklyFigures, source: ReportSource): ReadonlyMap<string, string> {
   const files = new Map<string, string>([
@@ -42,6 +42,8 @@ function manifest(figures: WeeklyFigures, source: ReportSource, files: ReadonlyM
     week: figures.week,
     since: formatTime(figures.since),
     until: formatTime(figures.until),
+    complete: figures.asOf === null,
+    figures_until: formatTime(figures.asOf ?? figures.until),
     compared_since: meta.previous_since,
     sensors: meta.sensors,
     sensors_left_out: meta.sensors_left_out,

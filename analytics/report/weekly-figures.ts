@@ -1,7 +1,7 @@
 import { type Answer, type Ask, QUERIES, type QueryRow } from '../../schemas/api.ts'
 import type { Row, Table } from '../../schemas/column.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
-import { DAY_SECONDS, formatTime, parseWeek } from '../../schemas/time.ts'
+import { bucketStart, DAY_SECONDS, formatTime, HOUR_SECONDS, parseWeek } from '../../schemas/time.ts'
 
 /** Rows of the two rank tables, as JPCERT/CC's quarterly report has them. */
 const TOP = 5
@@ -27,6 +27,8 @@ export interface WeeklyFigures {
   /** Unix seconds, [since, until). */
   readonly since: number
   readonly until: number
+  /** Null for a week that was over when it was asked about; else the start of the hour in which that was, Unix seconds. */
+  readonly asOf: number | null
   readonly services: Answer<'ports'>
   readonly economies: Answer<'economies'>
   readonly servicesDaily: readonly DailyFigure[]
@@ -44,9 +46,11 @@ export function serviceLabel(row: { readonly protocol: string; readonly service_
 
 /**
  * Asks for all figures of an ISO week.
+ * @param now Unix seconds; only its hour matters, and only while the week is not over: a finished week has the same
+ * figures whenever it is asked about
  * @throws QUERY_INVALID for a malformed week, WEEK_WITHOUT_DATA when no sensor listened in it
  */
-export async function weeklyFigures(ask: Ask, week: string): Promise<WeeklyFigures> {
+export async function weeklyFigures(ask: Ask, week: string, now: number): Promise<WeeklyFigures> {
   const since = parseWeek(week)
   const until = since + 7 * DAY_SECONDS
   const range = { since: String(since), until: String(until) }
@@ -78,6 +82,7 @@ export async function weeklyFigures(ask: Ask, week: string): Promise<WeeklyFigur
     week,
     since,
     until,
+    asOf: now < until ? bucketStart(now, HOUR_SECONDS) : null,
     services,
     economies,
     servicesDaily: await perRow(services.rows, serviceLabel, row => ({

@@ -1,5 +1,5 @@
 import type { QueryRow } from '../../schemas/api.ts'
-import { DAY_SECONDS, formatDay } from '../../schemas/time.ts'
+import { DAY_SECONDS, formatDay, formatTime, parseTime } from '../../schemas/time.ts'
 import { escapeHtml, htmlTable, showCount, showRate, showShare } from './html.ts'
 import { type Line, lineChart } from './line-chart.ts'
 import { type DailyFigure, serviceLabel, type WeeklyFigures } from './weekly-figures.ts'
@@ -17,7 +17,8 @@ const STYLE = `
 body { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .4rem; }
 .mark { display: inline-block; padding: .1rem .5rem; background: #ffc000; color: #000; font-weight: 700; }
-.demo { border: 2px solid #b3261e; color: #b3261e; padding: .4rem .7rem; font-weight: 700; }
+.demo, .unfinished { border: 2px solid #b3261e; color: #b3261e; padding: .4rem .7rem; font-weight: 700; }
+.unfinished { border-color: #55616d; color: inherit; }
 table { border-collapse: collapse; width: 100%; margin: .6rem 0 1rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #d5dbe1; vertical-align: top; }
@@ -73,6 +74,9 @@ export function weeklyHtml(figures: WeeklyFigures, source: ReportSource): string
   const parts = [
     `<h1>Weekly report ${escapeHtml(figures.week)}</h1>`,
     `<p>${days[0]} to ${days[6]}, days in UTC. <span class="mark">TLP:AMBER</span></p>`,
+    figures.asOf === null
+      ? ''
+      : `<p class="unfinished">This week is not over: figures until ${minute(figures.asOf)}.</p>`,
     source.demo ? '<p class="demo">DEMO DATA: this region is simulated.</p>' : '',
     '<h2>Overview</h2>',
     lineChart(
@@ -81,7 +85,7 @@ export function weeklyHtml(figures: WeeklyFigures, source: ReportSource): string
       days,
       lines(figures.classesDaily, name => name),
     ),
-    `<p>${showCount(figures.services.meta.total_rows)} services were scanned from ${showCount(figures.economies.meta.total_rows)} economies. The figures below are of scan packets${leftOut.length > 0 ? `, without ${escapeHtml(leftOut.join(', '))} (coverage below 80 % in this week or the one before)` : ''}.</p>`,
+    `<p>${showCount(figures.services.meta.total_rows)} services were scanned from ${showCount(figures.economies.meta.total_rows)} economies. The figures below are of scan packets${leftOut.length > 0 ? `, without ${escapeHtml(leftOut.join(', '))} (they listened to less than 80 % of this week or the one before)` : ''}.</p>`,
     '<h2>Services</h2>',
     htmlTable(
       'Most scanned services by distinct sources',
@@ -146,15 +150,27 @@ export function weeklyHtml(figures: WeeklyFigures, source: ReportSource): string
         row.sensor,
         row.economy,
         showShare(row.coverage),
-        ...days.map(day => showShare(coverageOf(figures.coverage.rows, row.sensor, day))),
+        ...days.map(day => dayCoverage(figures, row, day)),
       ]),
     ),
-    '<p class="note">A day without coverage is an outage and says nothing about traffic; rates use only the time listened. Definitions stand in dictionary.md, all numbers in the CSV files beside this page.</p>',
+    '<p class="note">A day without coverage is an outage and says nothing about traffic; a dash is a day that had not come or on which the sensor had not begun; rates use only the time listened. Definitions stand in dictionary.md, all numbers in the CSV files beside this page.</p>',
     `<p class="note">Made by Hirundo ${escapeHtml(source.version)}.</p>`,
   ]
   return `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Weekly report ${escapeHtml(figures.week)}</title><style>${STYLE}</style></head>\n<body>\n${parts.filter(part => part !== '').join('\n')}\n</body></html>\n`
 }
 
-function coverageOf(rows: readonly QueryRow<'coverage'>[], sensor: string, day: string): number {
-  return rows.find(row => row.sensor === sensor && row.bucket_start.startsWith(day))?.coverage ?? 0
+/** `2026-11-22 10:00 UTC`. */
+function minute(seconds: number): string {
+  return `${formatTime(seconds).slice(0, 16).replace('T', ' ')} UTC`
+}
+
+/** A dash for a day that had not come, or that ended before the sensor began: neither is an outage. */
+function dayCoverage({ coverage, asOf }: WeeklyFigures, sensor: QueryRow<'sensors'>, day: string): string {
+  const row = coverage.rows.find(
+    ({ sensor: name, bucket_start }) => name === sensor.sensor && bucket_start.startsWith(day),
+  )
+  if (row) return showShare(row.coverage)
+  const start = parseTime(day)
+  const isAhead = asOf !== null && start >= asOf
+  return isAhead || start + DAY_SECONDS <= parseTime(sensor.recording_since) ? '–' : showShare(0)
 }

@@ -61,6 +61,6 @@ it('a week in which nobody listened is refused', async () => {
     total_rows: 0,
   }
   const ask: Ask = async () => ({ meta, rows: [] })
-  await expect(weeklyFigures(ask, '2026-W46')).rejects.toMatchObject({ code: 'WEEK_WITHOUT_DATA' })
-  await expect(weeklyFigures(ask, '2026-W99')).rejects.toMatchObject({ code: 'QUERY_INVALID' })
+  await expect(weeklyFigures(ask, '2026-W46', 0)).rejects.toMatchObject({ code: 'WEEK_WITHOUT_DATA' })
+  await expect(weeklyFigures(ask, '2026-W99', 0)).rejects.toMatchObject({ code: 'QUERY_INVALID' })
 })

@@ -31,7 +31,7 @@ data folder, or reads the folder itself when none runs.
     const week = textOption(values, 'week')
     const out = resolve(textOption(values, 'out'), week)
     const files = await askData(textOption(values, 'data'), async (ask, { geography, demo }) =>
-      weeklyBundle(await weeklyFigures(ask, week), { geography, demo, version: SOFTWARE_VERSION }),
+      weeklyBundle(await weeklyFigures(ask, week, Date.now() / 1000), { geography, demo, version: SOFTWARE_VERSION }),
     )
     writeBundle(out, files)
     process.stdout.write(values['json'] ? files.get('manifest.json')! : `${join(out, 'report.html')}\n`)
