@@ -65,7 +65,9 @@ describe('every question', () => {
     expect(meta.since).toBe('2025-11-22T00:00:00Z')
     const csv = await get(`${url}.csv?${RANGE}`, hub.tokens.analyst)
     expect(csv.headers['content-type']).toContain('text/csv')
-    expect(csv.headers['content-disposition']).toBe(`attachment; filename="${name}.csv"`)
+    expect(csv.headers['content-disposition']).toBe(
+      `attachment; filename="${name}-${meta.since.slice(0, 10)}-${meta.until.slice(0, 10)}.csv"`,
+    )
     const lines = csv.body.trimEnd().split('\r\n')
     expect(lines[0]).toBe(shown.join(','))
     expect(lines).toHaveLength(rows.length + 1)
@@ -73,6 +75,11 @@ describe('every question', () => {
     expect(accepted.body).toBe(csv.body)
     const page = await get(`${url}?${RANGE}`, hub.tokens.analyst, { accept: 'text/html,*/*' })
     expect(page.headers['content-type']).toContain('application/json')
+  })
+
+  it('names a file by its hours where it has some', async () => {
+    const csv = await get('/api/v1/ports.csv?since=2025-11-22T06:00:00Z&until=2025-11-23', hub.tokens.analyst)
+    expect(csv.headers['content-disposition']).toBe('attachment; filename="ports-2025-11-22T06Z-2025-11-23.csv"')
   })
 
   it.each(NAMES)('%s refuses what it does not know, and names what it does', async name => {

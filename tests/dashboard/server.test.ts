@@ -209,7 +209,7 @@ describe('the page', () => {
   }
 
   it('is one file for all its views, asked for again each time', async () => {
-    for (const url of ['/', '/port/tcp/23', '/sign-in', '/source/192.0.2.1', '/?since=2026-11-01']) {
+    for (const url of ['/', '/port/tcp/23', '/sign-in', '/port/udp/53?v=1', '/?since=2026-11-01']) {
       const response = await page.app.inject({ url, headers: { accept: 'text/html,*/*' } })
       expect(response.statusCode).toBe(200)
       expect(response.headers['content-type']).toContain('text/html')
@@ -219,6 +219,18 @@ describe('the page', () => {
         headers: { accept: 'text/html', 'if-none-match': String(response.headers['etag']) },
       })
       expect(again.statusCode).toBe(304)
+    }
+  })
+
+  it('says with 404 that a path is none of its views, and shows itself', async () => {
+    for (const url of ['/nowhere', '/source/192.0.2.1', '/port/tcp', '/sign-in/now']) {
+      const conditional = { 'if-modified-since': new Date(Date.now() + 60_000).toUTCString() }
+      for (const headers of [{}, conditional]) {
+        const response = await page.app.inject({ url, headers: { accept: 'text/html,*/*', ...headers } })
+        expect([url, response.statusCode]).toEqual([url, 404])
+        expect(response.headers['content-type']).toContain('text/html')
+        expect(response.body).toContain('<title>Hirundo</title>')
+      }
     }
   })
 

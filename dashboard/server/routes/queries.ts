@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { exportRows } from '../../../analytics/export-rows.ts'
 import {
+  type AnswerMeta,
   answerJsonSchema,
   parametersJsonSchema,
   QUERIES,
@@ -38,7 +39,8 @@ export function addQueryRoutes(app: FastifyInstance, { storage }: ServerParts): 
       },
       async (request, reply) => {
         const answer = await ask(request)
-        reply.headers({ 'cache-control': 'no-store', 'content-disposition': `attachment; filename="${name}.csv"` })
+        const file = csvName(name, answer.meta)
+        reply.headers({ 'cache-control': 'no-store', 'content-disposition': `attachment; filename="${file}"` })
         return reply.type(CSV_TYPE).send(exportRows(name, answer.rows))
       },
     )
@@ -46,6 +48,12 @@ export function addQueryRoutes(app: FastifyInstance, { storage }: ServerParts): 
 }
 
 const CSV_TYPE = 'text/csv; charset=utf-8; header=present'
+
+/** `ports-2026-11-15-2026-11-22.csv`, with hours `ports-2026-11-15T06Z-2026-11-15T12Z.csv`: no colons in file names. */
+function csvName(name: QueryName, { since, until }: AnswerMeta): string {
+  const bound = (time: string) => time.replace('T00:00:00Z', '').replace(/:00:00Z$/, 'Z')
+  return `${name}-${bound(since)}-${bound(until)}.csv`
+}
 
 /** True when the caller names CSV and not JSON: a browser, which takes anything, gets JSON. */
 function wantsCsv(request: FastifyRequest): boolean {
