@@ -27,6 +27,9 @@ import type { ParsedUpload } from './storage.ts'
  * million of them. More than a year of a small sensor fits.
  */
 const DAYS_PER_UPLOAD_MAX = 400
+const DAY = DAY_SECONDS * MICROSECONDS
+/** A sensor's clock may be ahead by this much, microseconds. */
+const CLOCK_MARGIN = DAY
 /** 2255: beyond it microseconds are no exact numbers; such a time is a broken clock. */
 const INTERVAL_START_MAX = Number.MAX_SAFE_INTEGER
 
@@ -76,7 +79,7 @@ export async function countGroup(engine: CountingEngine, uploads: readonly Parse
   try {
     const counted = await markDuplicates(session, uploads)
     await loadGroup(session, counted)
-    await checkUploads(session, counted)
+    await checkUploads(session, counted, engine.nowMicros())
     files = await writeFiles(engine, session)
     await stageRollups(session, GROUP_FLOWS)
     await stageSourceEconomies(session, engine.geography)
@@ -136,7 +139,7 @@ async function loadGroup(session: Session, uploads: readonly ParsedUpload[]): Pr
 }
 
 /** What was loaded must be what the parsing child said, and of times that can be. */
-async function checkUploads(session: Session, uploads: readonly ParsedUpload[]): Promise<void> {
+async function checkUploads(session: Session, uploads: readonly ParsedUpload[], now: number): Promise<void> {
   const sums = await session.plain(
     UPLOAD_SUM,
     sql`SELECT upload, count(*) AS row_count, sum(packet_count::DOUBLE) AS packet_count, sum(byte_count::DOUBLE) AS byte_count,
@@ -146,8 +149,9 @@ async function checkUploads(session: Session, uploads: readonly ParsedUpload[]):
   )
   const packets = new Map(sums.map(row => [row.upload, row.packet_count]))
   for (const [index, upload] of uploads.entries()) {
-    const wrong = upload.batches.flatMap(({ metadata }) => metadata.spans).find(span => !isSpan(span))
-    if (wrong) throw refused(upload, `listened from ${wrong.from} to ${wrong.to}, which is no span of time`)
+    const wrong = upload.batches.flatMap(({ metadata }) => metadata.spans).find(span => !isSpan(span, now))
+    if (wrong)
+      throw refused(upload, `listened from ${wrong.from} to ${wrong.to}, which is no span of time that can have passed`)
     const expected = upload.batches.reduce((sum, { metadata }) => sum + metadata.packets_kept, 0)
     const actual = packets.get(index) ?? 0
     if (actual !== expected) throw refused(upload, `${actual} packets in its flows, ${expected} in its metadata`)
@@ -166,8 +170,10 @@ async function checkUploads(session: Session, uploads: readonly ParsedUpload[]):
   }
 }
 
-function isSpan({ from, to, packets }: ListenedSpan): boolean {
-  return [from, to, packets].every(value => Number.isSafeInteger(value) && value >= 0) && from < to
+/** A declared span is believed, so it must be one that a sensor can have listened to by now. */
+function isSpan({ from, to, packets, basis }: ListenedSpan, now: number): boolean {
+  if (![from, to, packets].every(value => Number.isSafeInteger(value) && value >= 0) || from >= to) return false
+  return basis === 'inferred' || (to <= now + CLOCK_MARGIN && to - from <= DAYS_PER_UPLOAD_MAX * DAY)
 }
 
 async function writeFiles({ lake, nowMicros }: CountingEngine, session: Session): Promise<LakeFile[]> {
@@ -190,7 +196,7 @@ async function writeFiles({ lake, nowMicros }: CountingEngine, session: Session)
 
 function flowsOfDay(day: number): Sql {
   const start = sql`${bind('timestamp_us', day)}`
-  const end = sql`${bind('timestamp_us', day + DAY_SECONDS * MICROSECONDS)}`
+  const end = sql`${bind('timestamp_us', day + DAY)}`
   return sql`SELECT ${columnNames(physicalColumns(LAKE_FLOW))} FROM (${GROUP_FLOWS}) AS flows
     WHERE interval_start >= ${start} AND interval_start < ${end}`
 }

@@ -61,5 +61,16 @@ function report(error: unknown): number {
   return EXIT_STATUS.bug
 }
 
+// Whoever reads our output may stop early (`| head -1`): the command goes on to its end without. Any other failure to
+// write is an error.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return
+    const code = error.code === 'ENOSPC' ? 'DISK_FULL' : 'OUTPUT_UNWRITABLE'
+    if (stream === process.stdout) process.stderr.write(`hirundo: output cannot be written (${error.code}) [${code}]\n`)
+    process.exit(EXIT_STATUS.operating)
+  })
+}
+
 // Exit by status and not by process.exit(): output that is still on its way to a pipe must arrive.
 process.exitCode = await main(process.argv.slice(2)).catch(report)

@@ -46,6 +46,7 @@ function checkSums(metadata: BatchMetadata): void {
   if (read !== kept + dropped) invalid(`${read} packets read, but ${kept} kept and ${dropped} dropped`)
   const covered = metadata.spans.reduce((sum, span) => sum + span.packets, 0)
   if (covered > kept) invalid(`spans hold ${covered} packets, but ${kept} were kept`)
+  if (kept > 0 && metadata.spans.length === 0) invalid(`${kept} packets were kept, but no time was listened`)
   if ((first === null) !== (kept === 0) || (last === null) !== (kept === 0)) {
     invalid(`first_packet and last_packet must be null when no packet was kept, and only then; ${kept} were`)
   }

@@ -34,7 +34,9 @@ export function parseTime(text: string): number {
   if (/^\d{1,11}$/.test(text)) return Number(text)
   const iso = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text)
   const milliseconds = iso ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(milliseconds)) {
+  // 30 February is read as 2 March: the day must be there again.
+  const day = new Date(Date.parse(`${text.slice(0, 10)}T00:00:00Z`))
+  if (Number.isNaN(milliseconds) || day.toISOString().slice(0, 10) !== text.slice(0, 10)) {
     throw new TelescopeError(
       'QUERY_INVALID',
       `time "${text}" is not 2026-11-22, 2026-11-22T10:00:00Z or Unix seconds`,

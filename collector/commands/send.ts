@@ -9,8 +9,8 @@ export const command: Command = {
   usage: `hirundo send --spool DIR --hub URL --identity FILE [--watch]
 
 Sends the batches in DIR (the folder that hirundo collect --out fills) to the hub, oldest first. A batch is removed when
-its receipt is in DIR/receipts. What the hub will never take goes to DIR/refused with the reason. Safe to run for ever,
-from cron, and twice at once.
+its receipt is in DIR/receipts. What the hub refuses at once goes to DIR/refused with the reason; what it finds wrong when
+it counts stands in its receipts (GET /api/v1/receipts). Safe to run for ever, from cron, and twice at once.
 
   --spool DIR       folder with batches
   --hub URL         address of the hub, such as https://hub.example

@@ -7,7 +7,7 @@ import type { Storage } from '../../analytics/storage.ts'
 import { testUpload } from '../support/batch-builder.ts'
 import { receiveAndCount } from '../support/count.ts'
 import { temporaryFolder } from '../support/data-folder.ts'
-import { TEST_GEOGRAPHY, temporaryStorage } from '../support/storage.ts'
+import { TEST_GEOGRAPHY, TEST_NOW, temporaryStorage } from '../support/storage.ts'
 
 const ALPHA = { sensor: 'alpha', economy: 'JP', organisation: 'A', telescope: '192.0.2.0/28' }
 const DAY = Date.UTC(2026, 10, 20) / 1000
@@ -144,6 +144,8 @@ describe('counting a group', () => {
     ['ends before it begins', { from: 2_000_000, to: 1_000_000 }],
     ['is no number', { from: Number.NaN, to: 1_000_000 }],
     ['begins before 1970', { from: -1, to: 1_000_000 }],
+    ['lasts for all time', { from: 0, to: Number.MAX_SAFE_INTEGER }],
+    ['ends in two days', { from: TEST_NOW * 1000, to: (TEST_NOW + 2 * 86_400_000) * 1000 }],
   ])('a listened span that %s is refused', async (_, times) => {
     const storage = await temporaryStorage()
     await storage.addSensor(ALPHA)
