@@ -1,9 +1,7 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { openStorage } from '../../analytics/duckdb-storage.ts'
 import type { Answer, Ask, QueryName, QueryParameters, Status } from '../../schemas/api.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
-import { dataFolder, isSimulated } from './data-folder.ts'
+import { checkHoldsHub, dataFolder, isSimulated } from './data-folder.ts'
 import { askHub } from './hub-client.ts'
 
 /** What an answer must say about the data it is made from. */
@@ -30,13 +28,7 @@ export async function askData<T>(data: string, use: (ask: Ask, source: DataSourc
     }
     return await use(ask, { geography: status.body.geography, demo: status.body.demo !== null })
   }
-  if (!existsSync(join(folder.root, 'catalog.duckdb'))) {
-    throw new TelescopeError(
-      'NOT_FOUND',
-      `data folder ${folder.root} holds no hub's data; name the one that serve uses with --data`,
-      { path: folder.root },
-    )
-  }
+  checkHoldsHub(folder)
   const storage = await openStorage({ data: folder.root, geography: null })
   try {
     const { geography } = await storage.overview({ sensors: 'all' })

@@ -3,6 +3,7 @@ import { open, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { UploadKind } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import { commandLine } from './instructions.ts'
 
 /** Where everything of one hub lies. Created for the owner alone: raw captures hold the dark addresses. */
 export interface DataFolder {
@@ -66,6 +67,19 @@ export function dataFolder(path: string): DataFolder {
     quarantine: join(root, 'inbox', 'quarantine'),
     socket,
   }
+}
+
+/**
+ * Refuses a folder without a catalog: only `serve` and `demo` make a hub, so that a slip of --data makes none.
+ * @throws NOT_FOUND
+ */
+export function checkHoldsHub({ root }: DataFolder): void {
+  if (existsSync(join(root, 'catalog.duckdb'))) return
+  throw new TelescopeError(
+    'NOT_FOUND',
+    `data folder ${root} holds no hub's data; start ${commandLine('serve', '--data', root)} first, or name the right one with --data`,
+    { path: root },
+  )
 }
 
 /** Whether the folder holds a simulated region: whatever is made from it has to say so. */

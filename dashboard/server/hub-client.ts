@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import type { Storage } from '../../analytics/storage.ts'
 import { ERROR_CODES, type ErrorBody, TelescopeError } from '../../schemas/errors.ts'
-import { type DataFolder, dataFolder, openDataFolder } from './data-folder.ts'
+import { checkHoldsHub, type DataFolder, dataFolder, openDataFolder } from './data-folder.ts'
 
 interface Question {
   readonly method: 'GET' | 'POST' | 'DELETE'
@@ -12,15 +12,18 @@ interface Question {
 /**
  * Does something for the coordinator of a data folder: asks the hub that runs on it, or does it on the storage itself
  * when none runs. The two must have the same result.
- * @throws what the hub answers, DATA_IN_USE
+ * @throws what the hub answers, NOT_FOUND when the folder is no hub's, DATA_IN_USE
  */
 export async function administer<T>(
   data: string,
   question: Question,
   withoutHub: (storage: Storage, folder: DataFolder) => Promise<T>,
 ): Promise<T> {
-  const answer = await askHub<T>(dataFolder(data), question)
+  const places = dataFolder(data)
+  const answer = await askHub<T>(places, question)
   if (answer !== null) return answer.body
+  checkHoldsHub(places)
+  // A folder that was copied may lack the empty ones.
   const folder = openDataFolder(data)
   // Only loaded when it is needed: the engine takes longer to load than a hub to answer.
   const { openStorage } = await import('../../analytics/duckdb-storage.ts')

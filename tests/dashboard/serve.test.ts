@@ -35,6 +35,13 @@ async function serve(...more: string[]): Promise<{ hub: CommandProcess; url: str
   return { hub, url: await hub.url() }
 }
 
+/** Makes the hub's folder, as an operator does: only serve makes one. */
+async function makeHub(): Promise<void> {
+  const { hub } = await serve()
+  hub.child.kill('SIGTERM')
+  expect((await hub.finished).status).toBe(0)
+}
+
 async function makeToken(...what: string[]): Promise<string> {
   const { status, stdout, stderr } = await runCommand('token', 'create', ...what, '--data', data)
   expect([status, stderr]).toEqual([0, ''])
@@ -84,7 +91,10 @@ describe('the way of an operator', () => {
     const received = await put(url, token, readFileSync(CAPTURE))
     expect(received.status).toBe(201)
     expect(((await received.json()) as Receipt).state).toBe('received')
-    await expect.poll(async () => (await receipts(url, token))[0]!.state, { timeout: 15_000 }).toBe('counted')
+    // The lines that serve prints, as a script follows them.
+    const asked = /^what became of it: +curl .* "(http\S+\/receipts\/)\$\(.*\)(\?wait=30)"$/m.exec(hub.stdout)!
+    const end = await read(`${asked[1]}${sha256(readFileSync(CAPTURE))}${asked[2]}`, token)
+    expect(end).toMatchObject({ status: 200, body: { state: 'counted' } })
     const analyst = await makeToken('--role', 'analyst')
     const { body } = await read(`${url}/api/v1/ports?since=2026-01-01&until=2027-01-01&compare=none`, analyst)
     expect(body['rows']).toMatchObject([{ protocol: 'tcp', service_port: 23, packet_count: 64 }])
@@ -125,11 +135,24 @@ describe('the way of an operator', () => {
   })
 
   it('works without a running hub, too', async () => {
+    await makeHub()
     const token = await addLaboratory()
     const list = await runCommand('sensor', 'list', '--data', data)
     expect(list.stdout).toMatch(/^sensor +economy +addresses .*\nlab-1 +JP +256 +- +never +0 +0\n$/)
     const { url } = await serve()
     expect((await read(`${url}/api/v1/receipts`, token)).status).toBe(200)
+  })
+
+  it('a wrong data folder is named, and no hub is made there', async () => {
+    const wrong = join(data, 'wrong')
+    const add = ['sensor', 'add', 'x-1', '--economy', 'JP', '--telescope', '192.0.2.0/24']
+    const report = ['report', '--week', '2026-W46', '--out', join(data, 'out')]
+    for (const args of [add, ['sensor', 'list'], ['token', 'create', '--role', 'analyst'], ['token', 'list'], report]) {
+      const { status, stdout, stderr } = await runCommand(...args, '--data', wrong)
+      expect([status, stdout, stderr]).toEqual([2, '', expect.stringContaining('[NOT_FOUND]')])
+      expect(stderr).toContain(`data folder ${wrong} holds no hub's data; start hirundo serve --data ${wrong} first`)
+      expect(existsSync(wrong)).toBe(false)
+    }
   })
 
   it('meets clear errors', async () => {
@@ -157,6 +180,7 @@ describe('the way of an operator', () => {
   })
 
   it('told to stop during a slow upload it ends soon, and nothing of the upload stays', async () => {
+    await makeHub()
     const token = await addLaboratory()
     const { hub, url } = await serve()
     const call = request(`${url}/api/v1/captures/${'a'.repeat(64)}`, {
@@ -230,6 +254,7 @@ describe('kill -9', () => {
 
 describe.skipIf(!requireExternal('strace', hasCommand('strace')))('the order of a receipt', () => {
   it('is file, rename, folder, catalog, answer', async () => {
+    await makeHub()
     const token = await addLaboratory()
     const log = join(data, 'strace.log')
     const hub = new CommandProcess(['serve', '--data', data, '--port', '0'], {
@@ -266,6 +291,7 @@ describe.skipIf(!requireExternal('strace', hasCommand('strace')))('the order of 
   })
 
   it.each(['EIO', 'ENOSPC'])('a failed fsync (%s) gives no receipt and stops the hub', async error => {
+    await makeHub()
     const token = await addLaboratory()
     const log = join(data, 'strace.log')
     // From the first fsync after the start on; the catalog's own, at the start, use fdatasync or came before.
