@@ -7,8 +7,16 @@ export function commandLine(...words: string[]): string {
 
 /** How a capture gets to a hub, for people; `sha256sum` is in every Linux, `shasum -a 256` in macOS. */
 export function uploadCommand(url: string, token: string, file: string): string {
-  const digest = process.platform === 'darwin' ? 'shasum -a 256' : 'sha256sum'
-  return `curl -H "Authorization: Bearer ${token}" -T ${file} ${url}/api/v1/captures/$(${digest} ${file} | cut -c-64)`
+  return `curl -H "Authorization: Bearer ${token}" -T ${file} ${url}/api/v1/captures/${digestOf(file)}`
+}
+
+/** How people learn what became of it: the upload's own answer only says that it was received. */
+export function followCommand(url: string, token: string, file: string): string {
+  return `curl -H "Authorization: Bearer ${token}" "${url}/api/v1/receipts/${digestOf(file)}?wait=30"`
+}
+
+function digestOf(file: string): string {
+  return `$(${process.platform === 'darwin' ? 'shasum -a 256' : 'sha256sum'} ${file} | cut -c-64)`
 }
 
 function programName(): string {

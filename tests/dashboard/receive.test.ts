@@ -71,6 +71,10 @@ describe('an upload', () => {
     const again = await put('capture')
     const upper = await put('capture', { digest: sha256('capture').toUpperCase() })
     expect([again.statusCode, upper.statusCode]).toEqual([200, 200])
+    expect([again, upper].map(({ headers }) => headers['location'])).toEqual([
+      first.headers['location'],
+      first.headers['location'],
+    ])
     expect(again.json()).toEqual(first.json())
     expect(upper.json()).toEqual(first.json())
     expect(inboxFiles()).toHaveLength(1)
@@ -91,6 +95,19 @@ describe('an upload', () => {
     expect(all.json().receipts).toHaveLength(1)
     const bad = await hub.app.inject({ url: '/api/v1/receipts?limit=0', headers: bearer(hub.tokens.coordinator) })
     expect(errorCode(bad)).toBe('QUERY_INVALID')
+  })
+
+  it('of a coordinator names the sensor where its receipt is', async () => {
+    const response = await hub.app.inject({
+      method: 'PUT',
+      url: `/api/v1/captures/${sha256('capture')}?sensor=vn-1`,
+      headers: { ...bearer(hub.tokens.coordinator), 'content-type': 'application/octet-stream' },
+      payload: 'capture',
+    })
+    expect(response.statusCode).toBe(201)
+    const url = String(response.headers['location'])
+    const receipt = await hub.app.inject({ url, headers: bearer(hub.tokens.coordinator) })
+    expect(receipt.json()).toMatchObject({ sensor: 'vn-1', sha256: sha256('capture') })
   })
 
   it('sent fifty times at once is received once', async () => {
@@ -334,3 +351,56 @@ function send(
     else call.end()
   })
 }
+
+describe('waiting for the end of an upload', () => {
+  const follow = (wait: string, on = hub) =>
+    on.app.inject({ url: `/api/v1/receipts/${sha256('capture')}?wait=${wait}`, headers: bearer(on.tokens.sensor) })
+
+  it('lasts until it is counted or quarantined, and no longer', async () => {
+    await put('capture')
+    const asked = performance.now()
+    const answer = follow('30')
+    setTimeout(() => {
+      void hub.storage.quarantine('jp-1', sha256('capture'), { code: 'CAPTURE_FORMAT_UNKNOWN', message: 'no capture' })
+    }, 600)
+    expect((await answer).json()).toMatchObject({ state: 'quarantined', error_code: 'CAPTURE_FORMAT_UNKNOWN' })
+    const waited = performance.now() - asked
+    expect(waited).toBeGreaterThan(550)
+    expect(waited).toBeLessThan(10_000)
+    const again = performance.now()
+    expect((await follow('30')).json().state).toBe('quarantined')
+    expect(performance.now() - again).toBeLessThan(5000)
+  })
+
+  it('has an end by itself, and bounds', async () => {
+    await put('capture')
+    const asked = performance.now()
+    expect((await follow('1')).json().state).toBe('received')
+    expect(performance.now() - asked).toBeGreaterThan(950)
+    for (const wait of ['31', '-1', 'long', '']) expect(errorCode(await follow(wait))).toBe('QUERY_INVALID')
+    const none = await hub.app.inject({
+      url: `/api/v1/receipts/${sha256('never sent')}?wait=30`,
+      headers: bearer(hub.tokens.sensor),
+    })
+    expect(errorCode(none)).toBe('NOT_FOUND')
+  })
+
+  it('ends when the hub stops', async () => {
+    let ready = true
+    const stopping = await openTestHub({ isReady: () => ready })
+    await stopping.app.inject({
+      method: 'PUT',
+      url: `/api/v1/captures/${sha256('capture')}`,
+      headers: { ...bearer(stopping.tokens.sensor), 'content-type': 'application/octet-stream' },
+      payload: 'capture',
+    })
+    const asked = performance.now()
+    const answer = follow('30', stopping)
+    setTimeout(() => {
+      ready = false
+    }, 400)
+    expect((await answer).json().state).toBe('received')
+    expect(performance.now() - asked).toBeLessThan(10_000)
+    await stopping.close()
+  })
+})

@@ -3,7 +3,7 @@ import type { Answer } from '../../../schemas/api.ts'
 import type { Command, CommandArguments } from '../../../schemas/command.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import { administer } from '../hub-client.ts'
-import { commandLine } from '../instructions.ts'
+import { commandLine, followCommand, uploadCommand } from '../instructions.ts'
 import { registerSensor } from '../registration.ts'
 import { DATA_DEFAULT, textOption } from './options.ts'
 import { printTable } from './print-table.ts'
@@ -53,7 +53,10 @@ async function addSensor(sensor: string, { values }: CommandArguments): Promise<
     const ipv6 = record.has_ipv6 ? ' and IPv6' : ''
     process.stdout.write(
       `sensor ${record.sensor} in ${record.economy} with ${record.ipv4_addr_count} IPv4 addresses${ipv6} is registered\n` +
-        `its token: ${commandLine('token', 'create', '--sensor', sensor, '--data', data)}\n`,
+        `its token:         ${commandLine('token', 'create', '--sensor', sensor, '--data', data)}\n` +
+        `upload a capture:  ${uploadCommand('$HUB', '$TOKEN', 'FILE')}\n` +
+        `what became of it: ${followCommand('$HUB', '$TOKEN', 'FILE')}\n` +
+        '($HUB is the address that hirundo serve prints, without the slash at its end)\n',
     )
   }
   return 0

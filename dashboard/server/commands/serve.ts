@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net'
 import type { Command, CommandArguments } from '../../../schemas/command.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import { type Hub, startHub } from '../hub.ts'
-import { commandLine, uploadCommand } from '../instructions.ts'
+import { commandLine, followCommand, uploadCommand } from '../instructions.ts'
 import { hubLogger, LOG_LEVELS } from '../log.ts'
 import { DATA_DEFAULT, portOption, textOption } from './options.ts'
 import { askedToStop, runHub } from './run-hub.ts'
@@ -78,6 +78,7 @@ sign in (until the hub stops):  ${page}/sign-in#${signInToken}
 add a sensor:                   ${commandLine('sensor', 'add', 'ID', '--economy', 'CC', '--telescope', 'CIDR', '--data', data)}
 make its token:                 ${commandLine('token', 'create', '--sensor', 'ID', '--data', data)}
 upload a capture:               ${uploadCommand(page, '$TOKEN', 'FILE')}
+what became of it:              ${followCommand(page, '$TOKEN', 'FILE')}
 ${loopback ? '' : '\nThis address is reachable from other machines, and without TLS tokens can be read on the way.\n'}
 `
 }

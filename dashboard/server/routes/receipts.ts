@@ -1,16 +1,30 @@
 import type { FastifyInstance } from 'fastify'
 import type { ParameterTable } from '../../../schemas/api.ts'
 import { parametersJsonSchema } from '../../../schemas/api.ts'
-import { RECEIPT } from '../../../schemas/catalog.ts'
+import { RECEIPT, type Receipt } from '../../../schemas/catalog.ts'
 import { rowJsonSchema } from '../../../schemas/column.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import { sensorOf } from '../access.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
 import type { ServerParts } from '../server-parts.ts'
+import { HANDLER_MILLISECONDS } from '../time-limits.ts'
 import { SHA256_PARAMS } from './sha256-params.ts'
 
-const SENSOR = {
+/** A proxy on the way gives up on a silent answer after 60 s at the earliest. */
+const WAIT_SECONDS_MAX = 30
+/** More callers than this at once are answered without waiting: each one costs the catalog a look every time. */
+const WAITING_MAX = 64
+const LOOK_MILLISECONDS = 250
+
+const ONE = {
   sensor: { type: 'text', doc: 'The sensor; needed by a credential that is not bound to one.' },
+  wait: {
+    type: 'integer',
+    minimum: 0,
+    maximum: WAIT_SECONDS_MAX,
+    default: '0',
+    doc: `Seconds to wait at most, 0 to ${WAIT_SECONDS_MAX}, until the upload is counted or quarantined. The answer may come earlier with state "received": when the hub stops, or many wait.`,
+  },
 } as const satisfies ParameterTable
 const LIST = {
   sensor: { type: 'text', doc: 'Only uploads of this sensor.' },
@@ -18,7 +32,8 @@ const LIST = {
 } as const satisfies ParameterTable
 
 /** What a sensor sent and what became of it; a coordinator sees all sensors'. */
-export function addReceiptRoutes(app: FastifyInstance, { storage }: ServerParts): void {
+export function addReceiptRoutes(app: FastifyInstance, { storage, isReady }: ServerParts): void {
+  let waiting = 0
   app.get<{ Querystring: { sensor?: string; limit: string } }>(
     '/api/v1/receipts',
     {
@@ -39,31 +54,43 @@ export function addReceiptRoutes(app: FastifyInstance, { storage }: ServerParts)
     async ({ subject, query }) => {
       const sensor = subject.sensor === null ? query.sensor : sensorOf(subject, query.sensor)
       if (sensor !== undefined && (await storage.findSensor(sensor)) === null) throw sensorUnknown(sensor)
-      const limit = readLimit(query.limit)
+      const limit = readInteger(LIST, 'limit', query.limit)
       return { receipts: await storage.listReceipts({ ...(sensor === undefined ? {} : { sensor }), limit }) }
     },
   )
-  app.get<{ Params: { sha256: string }; Querystring: { sensor?: string } }>(
+  app.get<{ Params: { sha256: string }; Querystring: { sensor?: string; wait: string } }>(
     '/api/v1/receipts/:sha256',
     {
       config: { access: 'follow uploads' },
+      handlerTimeout: HANDLER_MILLISECONDS + WAIT_SECONDS_MAX * 1000,
       schema: {
-        summary: 'The receipt of one upload.',
+        summary: 'The receipt of one upload: what became of it.',
+        description:
+          'State "received": the bytes are durable and wait to be counted. "counted": their packets are in the answers. "quarantined": nothing of it counts; error_code and error_message say why. A script learns the end with wait.',
         params: SHA256_PARAMS,
-        querystring: parametersJsonSchema(SENSOR),
+        querystring: parametersJsonSchema(ONE),
         response: { 200: rowJsonSchema(RECEIPT), '4xx': ERROR_SCHEMA },
       },
     },
-    async ({ subject, params, query }) => {
+    async ({ subject, params, query }, reply) => {
       const sensor = sensorOf(subject, query.sensor)
-      const receipt = await storage.findReceipt(sensor, params.sha256.toLowerCase())
-      if (receipt === null) {
+      const seconds = readInteger(ONE, 'wait', query.wait)
+      const find = async (): Promise<Receipt> => {
+        const receipt = await storage.findReceipt(sensor, params.sha256.toLowerCase())
+        if (receipt !== null) return receipt
         throw new TelescopeError(
           'NOT_FOUND',
           `receipt ${params.sha256} of sensor "${sensor}": no such upload was received`,
         )
       }
-      return receipt
+      reply.header('cache-control', 'no-store')
+      if (seconds === 0 || waiting >= WAITING_MAX) return await find()
+      waiting++
+      try {
+        return await settled(find, seconds, () => isReady() && !reply.raw.destroyed)
+      } finally {
+        waiting--
+      }
     },
   )
 }
@@ -72,11 +99,30 @@ function sensorUnknown(sensor: string): TelescopeError {
   return new TelescopeError('SENSOR_UNKNOWN', `sensor "${sensor}" is not registered`, { sensor })
 }
 
-function readLimit(text: string): number {
-  const { minimum, maximum } = LIST.limit
-  const limit = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN
-  if (limit >= minimum && limit <= maximum) return limit
-  throw new TelescopeError('QUERY_INVALID', `parameter "limit" is "${text}", expected ${minimum} to ${maximum}`, {
-    parameter: 'limit',
-  })
+/** The receipt as soon as it says what became of the upload; as it is when the time is over or `goesOn` ends. */
+async function settled(find: () => Promise<Receipt>, seconds: number, goesOn: () => boolean): Promise<Receipt> {
+  const deadline = performance.now() + seconds * 1000
+  for (;;) {
+    const receipt = await find()
+    const left = deadline - performance.now()
+    if (receipt.state !== 'received' || left <= 0 || !goesOn()) return receipt
+    await new Promise(resolve => setTimeout(resolve, Math.min(left, LOOK_MILLISECONDS)))
+  }
+}
+
+function readInteger<N extends string>(
+  table: Record<N, { minimum: number; maximum: number }>,
+  parameter: N,
+  text: string,
+): number {
+  const { minimum, maximum } = table[parameter]
+  const value = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN
+  if (value >= minimum && value <= maximum) return value
+  throw new TelescopeError(
+    'QUERY_INVALID',
+    `parameter "${parameter}" is "${text}", expected ${minimum} to ${maximum}`,
+    {
+      parameter,
+    },
+  )
 }

@@ -33,7 +33,7 @@ export function addUploadRoutes(app: FastifyInstance, parts: ServerParts): void 
         schema: {
           summary,
           description:
-            'Answers 201 with the receipt when the bytes are durable, 200 with the same receipt when they were received before.',
+            'Answers 201 with the receipt when the bytes are durable, 200 with the same receipt when they were received before. Whether they are a capture or batch that can be counted is found out afterwards: GET what the location header names, with wait, says so.',
           params: SHA256_PARAMS,
           querystring: parametersJsonSchema({
             sensor: { type: 'text', doc: 'The sensor; needed by a credential that is not bound to one.' },
@@ -65,19 +65,26 @@ async function receiveUpload(
   const earlier = await receiver.find(sensor, sha256)
   // The body of a repetition is not looked at; node reads it off the connection, or it is not even sent when the
   // client waits for 100 Continue.
-  if (earlier !== null) return earlier
+  if (earlier !== null) {
+    reply.header('location', receiptPath(request, sha256, sensor))
+    return earlier
+  }
   const contentLength = announcedLength(request)
   await receiver.announce(kind, contentLength)
   if (request.headers.expect !== undefined) reply.raw.writeContinue()
   try {
     const { receipt, created } = await receiver.receive({ sensor, sha256, kind, contentLength, body: request.raw })
-    reply.code(created ? 201 : 200)
-    if (created) reply.header('location', `/api/v1/receipts/${sha256}`)
+    reply.code(created ? 201 : 200).header('location', receiptPath(request, sha256, sensor))
     return receipt
   } finally {
     // What is left of a refused body is read and thrown away, so that the client gets to read the answer.
     request.raw.resume()
   }
+}
+
+/** Where to ask what became of an upload; a credential that is bound to no sensor has to name it there, too. */
+function receiptPath({ subject }: FastifyRequest, sha256: string, sensor: string): string {
+  return `/api/v1/receipts/${sha256}${subject.sensor === null ? `?sensor=${sensor}` : ''}`
 }
 
 function announcedLength(request: FastifyRequest): number | null {
