@@ -81,6 +81,7 @@ function install() {
 }
 
 function build() {
+  process.stderr.write('hirundo: building …\n')
   // Sources that change while the build runs must count as newer than it.
   const started = new Date()
   const bin = name => join(ROOT, 'node_modules', name)

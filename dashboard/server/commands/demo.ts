@@ -8,7 +8,7 @@ import { type Filling, HubFiller } from '../demo/fill-hub.ts'
 import { type Region, readRegion, simulateRegion } from '../demo/region.ts'
 import { type Hub, startHub } from '../hub.ts'
 import { askHub } from '../hub-client.ts'
-import { commandLine, uploadCommand } from '../instructions.ts'
+import { commandLine, followCommand, uploadCommand } from '../instructions.ts'
 import { hubLogger } from '../log.ts'
 import { portOption, textOption } from './options.ts'
 import { askedToStop, runHub } from './run-hub.ts'
@@ -19,6 +19,8 @@ const PORTS_MAX = 20
 const PATIENCE_SECONDS = 12
 /** Older data is still good to look at, but "this week" is no longer this week. */
 const FRESH_DAYS = 3
+/** The page compares weeks: five of them make it worth looking at. */
+const SIMULATED_DAYS = 35
 
 export const command: Command = {
   summary: 'show a simulated region in the browser',
@@ -112,8 +114,8 @@ async function simulate(
   values: CommandArguments['values'],
   stop: Promise<unknown>,
 ): Promise<Region | null> {
-  const days = values['days'] === undefined ? null : Number(textOption(values, 'days'))
-  note('simulating a region; this is done once')
+  const days = values['days'] === undefined ? SIMULATED_DAYS : Number(textOption(values, 'days'))
+  stage(`simulating ${days} days of six sensors; this is done once …`)
   return await simulateRegion(folder.region, days, stop)
 }
 
@@ -127,6 +129,7 @@ async function fill(
 ): Promise<void> {
   const started = performance.now()
   let announced = false
+  stage(`counting ${region.captures.length} captures …`)
   await new HubFiller(hub, region, stopping).fill(({ captures, counted, newestCounted }: Filling) => {
     onCounted(counted)
     const patient = performance.now() - started < PATIENCE_SECONDS * 1000
@@ -155,6 +158,7 @@ function announce(hub: Hub, region: Region): void {
     `  ${commandLine('sensor', 'add', 'mine', '--economy', 'JP', '--telescope', 'CIDR', '--data', data)}`,
     `  TOKEN=$(${commandLine('token', 'create', '--sensor', 'mine', '--data', data)})`,
     `  ${uploadCommand(hub.url, '$TOKEN', 'FILE')}`,
+    `  ${followCommand(hub.url, '$TOKEN', 'FILE')}`,
     ...(ageDays > FRESH_DAYS
       ? [
           '',
@@ -169,6 +173,12 @@ function announce(hub: Hub, region: Region): void {
 
 function percent(scale: number): string {
   return `${Number((scale * 100).toPrecision(2))} %`
+}
+
+/** What is done now: the line on a terminal, a line of its own elsewhere. */
+function stage(text: string): void {
+  if (process.stderr.isTTY) note(text)
+  else process.stderr.write(`hirundo: ${text}\n`)
 }
 
 /** One line on a terminal that is written over; nothing elsewhere. */

@@ -35,16 +35,11 @@ export function readRegion(folder: string): Region | null {
 
 /**
  * Simulates the region in a process of its own, as a user would.
- * @param days null for the scenario's own number
  * @param stop ends it early
  * @returns null when it was stopped
  */
-export async function simulateRegion(
-  folder: string,
-  days: number | null,
-  stop: Promise<unknown>,
-): Promise<Region | null> {
-  const options = ['--scenario', 'demo', '--out', folder, ...(days === null ? [] : ['--days', String(days)])]
+export async function simulateRegion(folder: string, days: number, stop: Promise<unknown>): Promise<Region | null> {
+  const options = ['--scenario', 'demo', '--out', folder, '--days', String(days)]
   const child = spawn(process.execPath, [builtFile('bin', 'main.js'), 'simulate', ...options], {
     stdio: ['ignore', 'ignore', process.stderr.isTTY ? 'inherit' : 'pipe'],
   })
