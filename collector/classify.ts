@@ -75,11 +75,10 @@ const IS_UDP_REFLECTOR_PORT = Uint8Array.from({ length: 65_536 }, (_, port) => (
 export function classify(packet: Packet): number {
   switch (packet.protocol) {
     case PROTOCOL.tcp:
-      return packet.tcpFlags < 0 ? CLASS_OTHER : CLASS_BY_TCP_FLAGS[packet.tcpFlags]!
+      return packet.tcpFlags < 0 ? CLASS_OTHER : classifyTcp(packet.tcpFlags)
     case PROTOCOL.udp:
       if (packet.srcPort < 0) return CLASS_OTHER
-      if (IS_UDP_REFLECTOR_PORT[packet.srcPort] && packet.dstPort >= EPHEMERAL_PORT_FIRST) return CLASS_BACKSCATTER
-      return CLASS_BY_UDP_SOURCE_PORT[packet.srcPort]!
+      return classifyUdp(packet.srcPort, packet.dstPort)
     case PROTOCOL.icmp:
       return packet.icmpType < 0 ? CLASS_OTHER : CLASS_BY_ICMP_TYPE[packet.icmpType]!
     case PROTOCOL.icmpv6:
@@ -87,6 +86,16 @@ export function classify(packet: Packet): number {
     default:
       return CLASS_OTHER
   }
+}
+
+/** @param flags the twelve bits */
+export function classifyTcp(flags: number): number {
+  return CLASS_BY_TCP_FLAGS[flags]!
+}
+
+export function classifyUdp(srcPort: number, dstPort: number): number {
+  if (IS_UDP_REFLECTOR_PORT[srcPort] && dstPort >= EPHEMERAL_PORT_FIRST) return CLASS_BACKSCATTER
+  return CLASS_BY_UDP_SOURCE_PORT[srcPort]!
 }
 
 /** The port that names the service: destination port of a request, source port of a reply; ICMP: type × 256 + code. */

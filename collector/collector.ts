@@ -6,12 +6,14 @@ import { TelescopeError } from '../schemas/errors.ts'
 import { SCHEMA_VERSION } from '../schemas/flow.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { BATCH_TEMPORARY_FOLDER, BatchWriter, type WrittenBatch } from './batch-writer.ts'
+import type { OnFrame } from './capture-parser.ts'
 import type { CaptureResult, ReadOptions } from './capture-result.ts'
 import { PacketCounters } from './counters.ts'
 import { CoverageRecorder, type DeclaredSpan } from './coverage-recorder.ts'
 import { DROP_NOT_FOR_TELESCOPE, DROP_TIME_INVALID } from './drop.ts'
 import { DstIndex } from './dst-index.ts'
 import { FlowTable } from './flow-table.ts'
+import { FrameShortcut } from './frame-shortcut.ts'
 import { Packet } from './packet.ts'
 import { readCapture } from './read-capture.ts'
 
@@ -39,6 +41,8 @@ export interface CollectorOptions {
   readonly declared?: DeclaredSpan | null
   /** For tests: keys at which the flow table is flushed. */
   readonly flowsMax?: number
+  /** For tests: false makes every packet go the general way. */
+  readonly shortcut?: boolean
 }
 
 /**
@@ -52,6 +56,7 @@ export class Collector {
   #dstIndex: DstIndex
   #table: FlowTable
   #coverage: CoverageRecorder
+  #shortcut: FrameShortcut
   #packet = new Packet()
   #counters = new PacketCounters()
   /** The counters when the last batch ended. */
@@ -74,6 +79,7 @@ export class Collector {
     this.#dstIndex = new DstIndex(options.telescope, options.key)
     this.#table = new FlowTable(options.flowsMax === undefined ? {} : { flowsMax: options.flowsMax })
     this.#coverage = new CoverageRecorder(options.declared ?? null)
+    this.#shortcut = new FrameShortcut(this.#table, this.#dstIndex)
     this.#batchSeconds = options.batchSeconds ?? DAY_SECONDS
     removeAbandoned(options.out)
   }
@@ -100,13 +106,20 @@ export class Collector {
     this.#captureStart = this.#counters.snapshot()
     this.#captureFirst = Number.POSITIVE_INFINITY
     this.#captureLast = Number.NEGATIVE_INFINITY
+    const shortcut = this.#shortcut
+    const onFrame: OnFrame = (bytes, view, offset, end, seconds, nanoseconds) =>
+      shortcut.count(bytes, view, offset, end, seconds, nanoseconds)
     const result = await readCapture(path, this.#packet, packet => this.#count(packet), {
       ...options,
+      ...(this.#options.shortcut === false ? {} : { onFrame }),
       onChunk: async bytes => {
+        this.#settle()
         if (this.#finishingCount > 1) await this.#finishing
         await options.onChunk?.(bytes)
       },
     })
+    this.#settle()
+    this.#shortcut.close()
     this.#counters.assertBalanced()
     const counted = this.#counters.since(this.#captureStart)
     if (counted.read !== result.packetsRead) {
@@ -138,7 +151,27 @@ export class Collector {
     await this.#finishing
   }
 
+  /** Counts what the shortcut has taken since the last packet that went the general way, or since the last call. */
+  #settle(): void {
+    const { packets } = this.#shortcut
+    if (packets === 0) return
+    const { microseconds } = this.#shortcut
+    this.#shortcut.packets = 0
+    this.#counters.read += packets
+    this.#counters.kept += packets
+    this.#coverage.addFollowing(microseconds, packets)
+    if (microseconds > this.#captureLast) this.#captureLast = microseconds
+  }
+
+  /** Lets the shortcut take the packets that follow this one, as long as nothing but the flows changes. */
+  #openShortcut(packet: Packet, microseconds: number): void {
+    if (this.#coverage.isFull) return
+    const changes = Math.floor(this.#coverage.changesAfter(microseconds) / MICROSECONDS)
+    this.#shortcut.open(packet.seconds, packet.nanoseconds, Math.min(changes, this.#windowEnd))
+  }
+
   #count(packet: Packet): void {
+    this.#settle()
     const { seconds } = packet
     const isTimeValid = seconds >= 0 && seconds <= SECONDS_MAX
     const microseconds = seconds * MICROSECONDS + Math.trunc(packet.nanoseconds / 1000)
@@ -157,6 +190,8 @@ export class Collector {
     this.#counters.kept++
     this.#coverage.add(microseconds)
     this.#table.add(packet, this.#dstIndex.high, this.#dstIndex.low)
+    this.#shortcut.close()
+    this.#openShortcut(packet, microseconds)
   }
 
   /** @returns -1 when the packet joins a flow; its destination index is then found */

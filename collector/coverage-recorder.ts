@@ -52,6 +52,25 @@ export class CoverageRecorder {
   }
 
   /**
+   * Counts kept packets that follow one counted by `add`, in order of time, within 60 seconds of it and before
+   * `changesAfter` of its time.
+   * @param microseconds of the last of them
+   */
+  addFollowing(microseconds: number, packets: number): void {
+    if (microseconds > this.#last) this.#last = microseconds
+    const declared = this.#declared
+    if (declared === null || microseconds < declared.from) this.#before.addFollowing(microseconds, packets)
+    else if (microseconds >= declared.to) this.#after.addFollowing(microseconds, packets)
+    else this.#declaredPackets += packets
+  }
+
+  /** First time after this one at which the declared span begins or ends; infinity when it does not. */
+  changesAfter(microseconds: number): number {
+    if (this.#declared === null || microseconds >= this.#declared.to) return Number.POSITIVE_INFINITY
+    return microseconds < this.#declared.from ? this.#declared.from : this.#declared.to
+  }
+
+  /**
    * Ends a batch.
    * @param next Unix microseconds of the packet that opens the next batch; null at the end of the run
    * @returns spans in order, disjoint

@@ -66,6 +66,15 @@ export class DstIndex {
     return packet.ipVersion === 4 ? this.#findIpv4(packet.dst3) : this.#findIpv6(packet)
   }
 
+  /**
+   * The index of an IPv4 destination; its upper half is 0.
+   * @param address signed or not
+   * @returns -1 when the destination is not in the telescope
+   */
+  placeOfIpv4(address: number): number {
+    return this.#findIpv4(address >>> 0) ? this.low : -1
+  }
+
   #findIpv4(address: number): boolean {
     const firsts = this.#ipv4First
     let at = this.#lastHit

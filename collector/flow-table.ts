@@ -5,7 +5,7 @@ import { CLASS_BACKSCATTER, CLASS_SCAN, PROTOCOL } from '../schemas/protocol.ts'
 import { INTERVAL_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { backscatterSlot, classify, peerPort, servicePort } from './classify.ts'
 import { FlowBlock, SIGN_FRAGMENT_SHIFT, SIGN_SPOOF_SHIFT } from './flow-block.ts'
-import { createHashMultipliers, hashWords } from './key-hash.ts'
+import { finishHash, hashIpv6, hashKey, hashVictim } from './key-hash.ts'
 import type { Packet } from './packet.ts'
 import { RowIndex } from './row-index.ts'
 import { spoofBits } from './spoof.ts'
@@ -30,6 +30,11 @@ interface FlowTableOptions {
   /** Rows at which the table is full; at most FLOWS_PER_BATCH_MAX. */
   readonly flowsMax?: number
 }
+
+/** The IP version in the header word of the key. */
+const IPV4_HEADER = 4 << 16
+/** Third word of an IPv4-mapped address. */
+const IPV4_MAPPED = 0xffff
 
 /** The key of the packet at hand, in words for hashing and comparing; src and victim are read from the packet. */
 class FlowKey {
@@ -57,11 +62,6 @@ export class FlowTable {
   #intervalStart = Number.NEGATIVE_INFINITY
   #startLow = 0
   #startHigh = 0
-  /** For the eight words that all keys have, and the four each that IPv6 and a victim add. */
-  #multipliers = createHashMultipliers()
-  #multipliersMore = createHashMultipliers()
-  #multipliersIpv6 = createHashMultipliers()
-  #multipliersVictim = createHashMultipliers()
   #key = new FlowKey()
 
   constructor({ flowsMax = FLOWS_PER_BATCH_MAX }: FlowTableOptions = {}) {
@@ -115,13 +115,79 @@ export class FlowTable {
       const block = this.#blocks[row >>> BLOCK_SHIFT]!
       const at = row & BLOCK_MASK
       if (!this.#isRow(block, at, packet)) continue
-      if (this.#update(block, at, packet, second)) return
+      if (this.#update(block, at, packet.ipLength, this.#key.signs, second)) return
       // The row has as many packets as it can hold: the key goes on in a new row, which takes its place in the index.
       break
     }
     const row = this.#rowCount++
     index.put(row, hash)
     this.#insert(row, hash, packet, second)
+    if (index.isCrowded) this.#growIndex(index)
+  }
+
+  /** Start of the interval of the latest packet, Unix seconds; minus infinity at first and after `clear`. */
+  get intervalStart(): number {
+    return this.#intervalStart
+  }
+
+  /**
+   * Counts an IPv4 packet that is no fragment and has no victim into its flow; what `add` does, from values at hand. It
+   * must be of the interval of the latest packet. All numbers are 32 bits, signed or not; the columns make no difference.
+   * @param second of the interval, 0 to 59
+   * @param header as in the key: protocol, TTL << 8, class << 20, slot << 24
+   * @param ports service port, peer port in the upper half
+   * @param srcPort 0 when the flow is no scan
+   */
+  addPlain(
+    second: number,
+    src: number,
+    dstIndex: number,
+    header: number,
+    ports: number,
+    tcpFlags: number,
+    signs: number,
+    synLow: number,
+    synHigh: number,
+    ipLength: number,
+    srcPort: number,
+  ): void {
+    const hash = finishHash(hashKey(src, dstIndex, header | IPV4_HEADER, ports, tcpFlags, signs, synLow, synHigh))
+    const index = this.#index
+    for (let row = index.find(hash); row >= 0; row = index.findNext()) {
+      const block = this.#blocks[row >>> BLOCK_SHIFT]!
+      const at = row & BLOCK_MASK
+      if (!isPlainRow(block, at, src, dstIndex, header, ports, tcpFlags, signs, synLow, synHigh)) continue
+      if (this.#update(block, at, ipLength, signs, second)) return
+      break
+    }
+    const row = this.#rowCount++
+    index.put(row, hash)
+    const block = this.#blockOf(row)
+    const at = row & BLOCK_MASK
+    const low = at * 2
+    const high = low + 1
+    block.hashes[at] = hash
+    block.signs[at] = signs
+    block.intervalStart[low] = this.#startLow
+    block.intervalStart[high] = this.#startHigh
+    block.ipVersion[at] = 4
+    block.srcLow[low] = src
+    block.srcLow[high] = IPV4_MAPPED
+    block.dstIndex[low] = dstIndex
+    block.protocol[at] = header
+    block.servicePort[at] = ports
+    block.trafficClass[at] = (header >>> 20) & 3
+    block.tcpFlags[at] = tcpFlags
+    block.ttl[at] = header >>> 8
+    block.synProfile[low] = synLow
+    block.synProfile[high] = synHigh
+    block.packetCount[at] = 1
+    block.byteCount[at] = ipLength
+    block.firstSecond[at] = second
+    block.srcPortSample[at] = srcPort
+    if (ports > 0xffff || ports < 0) block.peerPort[at] = ports >>> 16
+    if (header >>> 24 !== 0) block.slot[at] = header >>> 24
+    if (signs !== 0) countSigns(block, at, signs)
     if (index.isCrowded) this.#growIndex(index)
   }
 
@@ -159,17 +225,13 @@ export class FlowTable {
 
   #hashKey(packet: Packet): number {
     const key = this.#key
-    let hash =
-      hashWords(this.#multipliers, packet.src3, key.dstLow, key.header, key.ports) ^
-      hashWords(this.#multipliersMore, key.tcpFlags, key.signs, key.synLow, key.synHigh)
-    if (packet.ipVersion === 6) {
-      hash ^= hashWords(this.#multipliersIpv6, packet.src0, packet.src1, packet.src2, key.dstHigh)
-    }
+    let sum = hashKey(packet.src3, key.dstLow, key.header, key.ports, key.tcpFlags, key.signs, key.synLow, key.synHigh)
+    if (packet.ipVersion === 6) sum += hashIpv6(packet.src0, packet.src1, packet.src2, key.dstHigh)
     if (key.hasVictim) {
       const { quotedDst0, quotedDst1, quotedDst2, quotedDst3 } = packet
-      hash ^= hashWords(this.#multipliersVictim, quotedDst0, quotedDst1, quotedDst2, quotedDst3)
+      sum += hashVictim(quotedDst0, quotedDst1, quotedDst2, quotedDst3)
     }
-    return hash
+    return finishHash(sum | 0)
   }
 
   #isRow(block: FlowBlock, at: number, packet: Packet): boolean {
@@ -225,8 +287,7 @@ export class FlowTable {
     block.packetCount[at] = 1
     block.byteCount[at] = packet.ipLength
     block.firstSecond[at] = second
-    for (let signs = key.signs; signs !== 0; signs &= signs - 1)
-      block.signCounts[31 - Math.clz32(signs & -signs)]![at] = 1
+    countSigns(block, at, key.signs)
     // What is zero in nearly every row is zero already.
     if (key.trafficClass === CLASS_SCAN) {
       if (packet.srcPort > 0) block.srcPortSample[at] = packet.srcPort
@@ -248,8 +309,8 @@ export class FlowTable {
   }
 
   /** @returns false when the row cannot take the packet: its counters are full */
-  #update(block: FlowBlock, at: number, packet: Packet, second: number): boolean {
-    const bytes = block.byteCount[at]! + packet.ipLength
+  #update(block: FlowBlock, at: number, ipLength: number, signs: number, second: number): boolean {
+    const bytes = block.byteCount[at]! + ipLength
     if (block.packetCount[at] === PACKETS_PER_FLOW_MAX || bytes >= 2 ** 32) return false
     block.packetCount[at]!++
     block.byteCount[at] = bytes
@@ -259,9 +320,7 @@ export class FlowTable {
       block.firstSecond[at] = second
       block.durationSeconds[at] = last - second
     } else if (second > last) block.durationSeconds[at] = second - first
-    for (let signs = this.#key.signs; signs !== 0; signs &= signs - 1) {
-      block.signCounts[31 - Math.clz32(signs & -signs)]![at]!++
-    }
+    countSigns(block, at, signs)
     return true
   }
 
@@ -285,4 +344,41 @@ export class FlowTable {
       index.putAtEnd(row, block.hashes[at]!)
     }
   }
+}
+
+/** One more packet with these signs. */
+function countSigns(block: FlowBlock, at: number, signs: number): void {
+  for (let left = signs; left !== 0; left &= left - 1) block.signCounts[31 - Math.clz32(left & -left)]![at]!++
+}
+
+function isPlainRow(
+  block: FlowBlock,
+  at: number,
+  src: number,
+  dstIndex: number,
+  header: number,
+  ports: number,
+  tcpFlags: number,
+  signs: number,
+  synLow: number,
+  synHigh: number,
+): boolean {
+  const low = at * 2
+  const high = low + 1
+  return (
+    (block.srcLow[low]! ^ src) === 0 &&
+    (block.dstIndex[low]! ^ dstIndex) === 0 &&
+    block.servicePort[at] === (ports & 0xffff) &&
+    block.protocol[at] === (header & 0xff) &&
+    block.ttl[at] === ((header >>> 8) & 0xff) &&
+    block.ipVersion[at] === 4 &&
+    block.trafficClass[at] === ((header >>> 20) & 3) &&
+    block.tcpFlags[at] === tcpFlags &&
+    block.signs[at] === signs &&
+    (block.synProfile[low]! ^ synLow) === 0 &&
+    (block.synProfile[high]! ^ synHigh) === 0 &&
+    block.peerPort[at] === ports >>> 16 &&
+    block.slot[at] === header >>> 24 &&
+    (block.victimLow[low]! | block.victimLow[high]! | block.victimHigh[low]! | block.victimHigh[high]!) === 0
+  )
 }

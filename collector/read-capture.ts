@@ -72,8 +72,10 @@ class CaptureReading {
   async run(): Promise<void> {
     const format = await this.openContent()
     if (format === null) return
-    const Parser = format === 'pcap' ? PcapParser : PcapngParser
-    const parser: CaptureParser = new Parser(this.packet, this.onPacket)
+    const parser: CaptureParser =
+      format === 'pcap'
+        ? new PcapParser(this.packet, this.onPacket, this.options.onFrame ?? null)
+        : new PcapngParser(this.packet, this.onPacket)
     this.parser = parser
     const { signal, onChunk } = this.options
     do {

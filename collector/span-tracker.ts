@@ -53,6 +53,19 @@ export class SpanTracker {
     } else this.#place(microseconds)
   }
 
+  /**
+   * Counts packets that follow the one added last, in order of time, in the same hour, and within
+   * SILENCE_ALWAYS_LISTENED of it, so that they are of its run.
+   * @param microseconds of the last of them
+   */
+  addFollowing(microseconds: number, packets: number): void {
+    const current = this.#runs[this.#at]!
+    this.#hourPackets += packets
+    current.packets += packets
+    if (microseconds > current.last) current.last = microseconds
+    this.#joinNext()
+  }
+
   clear(): void {
     this.#runs = []
     this.#at = -1

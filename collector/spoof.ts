@@ -23,25 +23,47 @@ const HIGH_TTL_MIN = 200
 
 /** Signs of a forged source: bit i is set for SPOOF_BITS[i]. */
 export function spoofBits(packet: Packet): number {
-  const { src3 } = packet
-  let bits = packet.ttl >= HIGH_TTL_MIN ? TTL_HIGH : 0
+  const { src3, tcpFlags } = packet
+  const flags = packet.protocol === PROTOCOL.tcp ? tcpFlags : -1
+  let bits = 0
   if (packet.ipVersion === 4) {
-    if (isSpecialIpv4(src3)) bits |= SPECIAL_SOURCE
-    // 255 and 0 become 0 and 1.
-    if (((src3 + 1) & 0xff) <= 1) bits |= SOURCE_LAST_BYTE
-  } else if (isSpecialIpv6(packet.src0, packet.src1, packet.src2, src3)) bits |= SPECIAL_SOURCE
-  if (
-    src3 === packet.dst3 &&
-    packet.src2 === packet.dst2 &&
-    packet.src1 === packet.dst1 &&
-    packet.src0 === packet.dst0
-  ) {
-    bits |= SOURCE_IS_DESTINATION
+    bits = ipv4SpoofBits(src3, packet.dst3, packet.ttl, packet.srcPort, packet.dstPort, flags)
+  } else {
+    bits = commonSpoofBits(packet.ttl, packet.srcPort, packet.dstPort, flags)
+    if (isSpecialIpv6(packet.src0, packet.src1, packet.src2, src3)) bits |= SPECIAL_SOURCE
+    const { dst0, dst1, dst2, dst3 } = packet
+    if (src3 === dst3 && packet.src2 === dst2 && packet.src1 === dst1 && packet.src0 === dst0) {
+      bits |= SOURCE_IS_DESTINATION
+    }
   }
-  if (packet.srcPort === 0 || packet.dstPort === 0) bits |= PORT_ZERO
-  if ((packet.isFragment | packet.reservedFlag) !== 0) bits |= FRAGMENT_OR_RESERVED
-  const { tcpFlags } = packet
-  if (tcpFlags >= 0 && packet.protocol === PROTOCOL.tcp && IS_ODD[tcpFlags & SIX_FLAGS] === 1) bits |= TCP_FLAGS_ODD
+  return (packet.isFragment | packet.reservedFlag) === 0 ? bits : bits | FRAGMENT_OR_RESERVED
+}
+
+/**
+ * The same for an IPv4 packet that is no fragment and has no reserved flag. Addresses signed or not.
+ * @param srcPort -1 without ports, as dstPort
+ * @param tcpFlags -1 when it is not TCP
+ */
+export function ipv4SpoofBits(
+  src: number,
+  dst: number,
+  ttl: number,
+  srcPort: number,
+  dstPort: number,
+  tcpFlags: number,
+): number {
+  let bits = commonSpoofBits(ttl, srcPort, dstPort, tcpFlags)
+  if (isSpecialIpv4(src)) bits |= SPECIAL_SOURCE
+  // 255 and 0 become 0 and 1.
+  if (((src + 1) & 0xff) <= 1) bits |= SOURCE_LAST_BYTE
+  if ((src ^ dst) === 0) bits |= SOURCE_IS_DESTINATION
+  return bits
+}
+
+function commonSpoofBits(ttl: number, srcPort: number, dstPort: number, tcpFlags: number): number {
+  let bits = ttl >= HIGH_TTL_MIN ? TTL_HIGH : 0
+  if (srcPort === 0 || dstPort === 0) bits |= PORT_ZERO
+  if (tcpFlags >= 0 && IS_ODD[tcpFlags & SIX_FLAGS] === 1) bits |= TCP_FLAGS_ODD
   return bits
 }
 
@@ -76,13 +98,18 @@ const SPECIAL_IPV4: readonly (readonly [number, number])[] = [
 
 /** By the first 16 bits of an address: 0 not special, 1 special, 2 special within some /24 below. */
 const SPECIAL_BY_16 = new Uint8Array(65_536)
+/** By the first byte: 1 when any address below it is special. Small enough to stay in the nearest cache. */
+const MAY_BE_SPECIAL = new Uint8Array(256)
 const SPECIAL_24 = new Set<number>()
 for (const [first, length] of SPECIAL_IPV4) {
   if (length > 16) SPECIAL_24.add(first >>> 8)
+  const lastByte = (first + 2 ** (32 - length) - 1) >>> 24
+  MAY_BE_SPECIAL.fill(1, first >>> 24, lastByte + 1)
   SPECIAL_BY_16.fill(length > 16 ? 2 : 1, first >>> 16, (first >>> 16) + (length > 16 ? 1 : 2 ** (16 - length)))
 }
 
 function isSpecialIpv4(address: number): boolean {
+  if (MAY_BE_SPECIAL[address >>> 24] === 0) return false
   const special = SPECIAL_BY_16[address >>> 16]!
   return special === 1 || (special === 2 && SPECIAL_24.has(address >>> 8))
 }

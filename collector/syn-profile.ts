@@ -18,12 +18,16 @@ export function synProfileLow(packet: Packet): number {
 
 /** Bits 32 to 63: window scale, DF, TTL bucket, option kinds, overflow. */
 export function synProfileHigh(packet: Packet): number {
+  return synProfileUpper(packet, packet.ttl, packet.dontFragment)
+}
+
+/** The same from values at hand; window scale and options are those of the packet. Signed or not. */
+export function synProfileUpper(packet: Packet, ttl: number, dontFragment: number): number {
   const scale = packet.tcpWindowScale < 0 ? NO_WINDOW_SCALE : Math.min(packet.tcpWindowScale, WINDOW_SCALE_MAX)
-  const { ttl } = packet
   const ttlBucket = ttl <= 32 ? 0 : ttl <= 64 ? 1 : ttl <= 128 ? 2 : 3
   return (
     (scale |
-      (packet.dontFragment << 4) |
+      (dontFragment << 4) |
       (ttlBucket << 5) |
       (packet.tcpOptionKinds << 7) |
       (packet.tcpOptionsOverflow << 31)) >>>

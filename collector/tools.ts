@@ -25,24 +25,50 @@ const SYN_MASK = TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst
 
 /** Tools that the packet fits: bit i is set for TOOLS[i]. Evidence for one packet only; sources are judged k of n. */
 export function matchTools(packet: Packet): number {
-  const { ipId, tcpFlags, dst3 } = packet
-  let bits = ipId === ZMAP_IP_ID ? ZMAP : 0
-  if (tcpFlags < 0 || packet.protocol !== PROTOCOL.tcp) return bits
-  const { tcpSeq } = packet
-  if (ipId === ((dst3 ^ packet.dstPort ^ tcpSeq) & 0xffff)) bits |= MASSCAN
-  if ((tcpFlags & SYN_MASK) !== TCP_FLAG.syn) return bits
-  if (packet.ipVersion === 4 && (tcpSeq | 0) === (dst3 | 0)) bits |= MIRAI
-  return bits | matchSynProfiles(packet)
+  const { tcpFlags, ipVersion } = packet
+  if (tcpFlags < 0 || packet.protocol !== PROTOCOL.tcp) return matchIpId(packet.ipId)
+  const bits = matchTcp(packet.ipId, packet.dst3, packet.dstPort, packet.tcpSeq)
+  if (!isSyn(tcpFlags)) return bits
+  const isMirai = ipVersion === 4 && (packet.tcpSeq | 0) === (packet.dst3 | 0)
+  return bits | (isMirai ? MIRAI : 0) | matchSynProfiles(packet, ipVersion, packet.ttl, packet.tcpWindow)
+}
+
+/** The same for an IPv4 TCP header in full; TCP options are read from `options`. 32-bit numbers signed or not. */
+export function matchIpv4TcpTools(
+  options: Packet,
+  ipId: number,
+  ttl: number,
+  dst: number,
+  dstPort: number,
+  seq: number,
+  flags: number,
+  window: number,
+): number {
+  const bits = matchTcp(ipId, dst, dstPort, seq)
+  if (!isSyn(flags)) return bits
+  return bits | ((seq ^ dst) === 0 ? MIRAI : 0) | matchSynProfiles(options, 4, ttl, window)
+}
+
+/** The rule that needs no TCP. */
+export function matchIpId(ipId: number): number {
+  return ipId === ZMAP_IP_ID ? ZMAP : 0
+}
+
+function matchTcp(ipId: number, dst: number, dstPort: number, seq: number): number {
+  return matchIpId(ipId) | (ipId === ((dst ^ dstPort ^ seq) & 0xffff) ? MASSCAN : 0)
+}
+
+function isSyn(flags: number): boolean {
+  return (flags & SYN_MASK) === TCP_FLAG.syn
 }
 
 /** Rules on window, TTL and options of a SYN. */
-function matchSynProfiles(packet: Packet): number {
-  const { ttl, tcpWindow } = packet
-  if (packet.tcpOptionsOverflow !== 0) return 0
-  if (packet.tcpOptionKinds === 0) return ttl >= HIGH_TTL_MIN && tcpWindow === 1024 ? MASSCAN_PROFILE : 0
-  if (packet.tcpOptionKinds !== KIND_MSS || packet.tcpMss !== 1460) return 0
-  if (ttl >= HIGH_TTL_MIN && tcpWindow === 1025) return MASSCAN_PROFILE_2023
-  const isNmapWindow = tcpWindow === 1024 || tcpWindow === 2048 || tcpWindow === 3072 || tcpWindow === 4096
+function matchSynProfiles(options: Packet, ipVersion: number, ttl: number, window: number): number {
+  if (options.tcpOptionsOverflow !== 0) return 0
+  if (options.tcpOptionKinds === 0) return ttl >= HIGH_TTL_MIN && window === 1024 ? MASSCAN_PROFILE : 0
+  if (options.tcpOptionKinds !== KIND_MSS || options.tcpMss !== 1460) return 0
+  if (ttl >= HIGH_TTL_MIN && window === 1025) return MASSCAN_PROFILE_2023
+  const isNmapWindow = window === 1024 || window === 2048 || window === 3072 || window === 4096
   // nmap sends IPv6 with hop limit 255 (fixtures/captures).
-  return isNmapWindow && (packet.ipVersion === 6 || ttl < 64) ? NMAP : 0
+  return isNmapWindow && (ipVersion === 6 || ttl < 64) ? NMAP : 0
 }

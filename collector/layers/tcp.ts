@@ -52,8 +52,14 @@ function decodeTcpTruncated(bytes: Uint8Array, offset: number, length: number, p
   if (length >= 16) packet.tcpWindow = (bytes[offset + 14]! << 8) | bytes[offset + 15]!
 }
 
-/** The options of a SYN (RFC 9293 section 3.2, RFC 7323), summed up for the SYN profile. */
-function decodeTcpOptions(bytes: Uint8Array, start: number, headerEnd: number, end: number, packet: Packet): void {
+/** The options of a SYN (RFC 9293 section 3.2, RFC 7323), summed up for the SYN profile; fields must be cleared. */
+export function decodeTcpOptions(
+  bytes: Uint8Array,
+  start: number,
+  headerEnd: number,
+  end: number,
+  packet: Packet,
+): void {
   // A data offset below 5 ends before it starts: malformed, and so marked.
   if (headerEnd < start || headerEnd > end) packet.tcpOptionsOverflow = 1
   const optionsEnd = headerEnd < end ? headerEnd : end

@@ -1,0 +1,143 @@
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { Collector, type CollectorOptions } from '../../collector/collector.ts'
+import { FrameShortcut } from '../../collector/frame-shortcut.ts'
+import { simulate } from '../../fixtures/simulator/simulate.ts'
+import { parseTelescope } from '../../schemas/address.ts'
+import { ROOT } from '../support/external.ts'
+import { temporaryFolders } from '../support/temporary-folder.ts'
+
+// The shortcut for common frames writes the same bytes as the general way.
+
+const newFolder = temporaryFolders()
+const RECORD_HEADER = 16
+const FILE_HEADER = 24
+const MUTATIONS = 24
+
+interface Case {
+  readonly name: string
+  readonly path: string
+  readonly telescope: string
+}
+
+let simulated: Case[] = []
+const fixtures: Case[] = readdirSync(`${ROOT}fixtures/captures`)
+  .filter(name => name.endsWith('.pcap'))
+  .map(name => ({ name, path: `${ROOT}fixtures/captures/${name}`, telescope: '198.19.1.0/24,2001:db8:2::/120' }))
+
+beforeAll(async () => {
+  const out = newFolder()
+  const { truth } = await simulate({
+    scenario: 'single',
+    packets: 60_000,
+    days: 1,
+    seed: 5,
+    start: Date.UTC(2026, 10, 21) / 1000,
+    out,
+  })
+  const telescope = truth.sensors[0]!.prefixes.join(',')
+  simulated = truth.captures.map(({ path }) => ({ name: path, path: join(out, path), telescope }))
+}, 60_000)
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+async function collected(path: string, telescope: string, options: Partial<CollectorOptions>) {
+  const collector = new Collector({
+    sensor: 's',
+    telescope: parseTelescope(telescope),
+    telescopeEpoch: 1,
+    key: new Uint8Array(32).fill(3),
+    out: mkdtempSync(join(newFolder(), 'out-')),
+    ...options,
+  })
+  const { summary } = await collector.read(path)
+  await collector.finish()
+  return { summary, batches: collector.batches.map(batch => batch.sha256) }
+}
+
+async function expectSame(path: string, telescope: string, options: Partial<CollectorOptions> = {}): Promise<void> {
+  const general = await collected(path, telescope, { ...options, shortcut: false })
+  expect(await collected(path, telescope, options)).toEqual(general)
+}
+
+/** A small generator, so that a failure can be run again (mulberry32). */
+function random(seed: number): (below: number) => number {
+  let state = seed
+  return below => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
+  }
+}
+
+/** Changes header bytes, cuts frames, and moves clocks, in about every third record. */
+function mutated(capture: Uint8Array, seed: number): Buffer {
+  const below = random(seed)
+  const pieces: Buffer[] = [Buffer.from(capture.subarray(0, FILE_HEADER))]
+  for (let at = FILE_HEADER; at + RECORD_HEADER <= capture.length; ) {
+    const length = Buffer.from(capture.buffer, capture.byteOffset + at, 16).readUInt32LE(8)
+    const record = Buffer.from(capture.subarray(at, at + RECORD_HEADER + length))
+    at += RECORD_HEADER + length
+    const what = below(12)
+    // Often near the values that rules ask for.
+    if (what === 0) record[RECORD_HEADER + below(Math.min(length, 60))] = below(256)
+    else if (what === 1) record[RECORD_HEADER + 12 + below(Math.min(length - 12, 46))]! ^= 1 << below(8)
+    else if (what === 2) record.writeUInt32LE(record.readUInt32LE(0) + below(7) - 3, 0)
+    else if (what === 3) record.writeUInt32LE(below(1_100_000), 4)
+    else if (what === 4) {
+      const cut = below(length)
+      record.writeUInt32LE(cut, 8)
+      pieces.push(record.subarray(0, RECORD_HEADER + cut))
+      continue
+    } else if (what === 5 && length > 38) record.writeUInt16BE([0, 53, 123, 40_000][below(4)]!, RECORD_HEADER + 34)
+    else if (what === 6) pieces.push(record)
+    pieces.push(record)
+  }
+  return Buffer.concat(pieces)
+}
+
+describe('shortcut', () => {
+  it('takes nearly all packets of a simulated telescope, and writes the same batches', async () => {
+    const count = vi.spyOn(FrameShortcut.prototype, 'count')
+    const { path, telescope } = simulated[0]!
+    const { summary } = await collected(path, telescope, {})
+    const taken = count.mock.results.filter(({ value }) => value === true).length
+    expect(taken / summary.packets_read).toBeGreaterThan(0.8)
+    vi.restoreAllMocks()
+    for (const capture of simulated) await expectSame(capture.path, capture.telescope)
+  })
+
+  it.each(fixtures)('writes the same batches of $name', async ({ path, telescope }) => {
+    await expectSame(path, telescope)
+    await expectSame(path, '198.0.0.0/7', { flowsMax: 5 })
+  })
+
+  it('writes the same batches however they end, and whatever time is declared', async () => {
+    const { path, telescope } = simulated[0]!
+    const day = Date.UTC(2026, 10, 21) * 1000
+    const from = day + 3_600_500_000
+    for (const declared of [null, { from, to: from + 7_200_250_001 }, { from: day - 1, to: day + 1 }]) {
+      await expectSame(path, telescope, { declared, batchSeconds: 90 * 60 + 7 })
+      await expectSame(path, telescope, { declared, flowsMax: 1000 })
+    }
+  })
+
+  it('writes the same batches of damaged and unordered captures', async () => {
+    const file = join(newFolder(), 'mutated.pcap')
+    const captures = [...fixtures, ...simulated]
+    for (const { path, telescope, name } of captures) {
+      const capture = readFileSync(path).subarray(0, 400_000)
+      for (let seed = 1; seed <= MUTATIONS; seed++) {
+        writeFileSync(file, mutated(capture, seed))
+        await expectSame(file, telescope, { flowsMax: 500 }).catch((error: unknown) => {
+          throw new Error(`${name}, seed ${seed}`, { cause: error })
+        })
+        if (capture.length === 400_000 && seed === 6) break
+      }
+    }
+  }, 120_000)
+})
