@@ -93,11 +93,40 @@ export function coverageBySensor(
   return sensors
 }
 
-/** A run of buckets alike: `full` listened to at least 95 %, `none` not at all, `part` in between. */
+/** When sensors began, Unix seconds by name: before it there is nothing to miss. */
+export type Beginnings = ReadonlyMap<string, number>
+
+export function beginningsOf(sensors: readonly Pick<QueryRow<'sensors'>, 'sensor' | 'recording_since'>[]): Beginnings {
+  return new Map(sensors.map(row => [row.sensor, Date.parse(row.recording_since) / 1000]))
+}
+
+/**
+ * Seconds of each bucket that a sensor could have listened to: since it began, up to now. The coverage of a bucket is
+ * a part of these; where there are none, nothing is missing.
+ * @param began undefined when unknown: then all that has passed counts
+ */
+export function countableSeconds(
+  range: TimeRange,
+  bucketSeconds: number,
+  began: number | undefined,
+  now: number,
+): number[] {
+  return bucketTimes(range, bucketSeconds).map(start =>
+    Math.max(0, Math.min(start + bucketSeconds, range.until, now) - Math.max(start, began ?? start)),
+  )
+}
+
+/** Seconds listened, of cells and what they are parts of. */
+export function listenedSeconds(cells: readonly number[], countable: readonly number[]): number {
+  return countable.reduce((total, seconds, index) => total + (cells[index] ?? 0) * seconds, 0)
+}
+
+/** A run of buckets alike: `full` listened to at least 95 %, `none` not at all, `part` in between; `outside` before the
+ * sensor began or still to come. */
 export interface CoverageRun {
   readonly from: number
   readonly to: number
-  readonly level: 'full' | 'part' | 'none'
+  readonly level: 'full' | 'part' | 'none' | 'outside'
   /** Mean of the buckets, 0 to 1. */
   readonly coverage: number
 }
@@ -105,17 +134,26 @@ export interface CoverageRun {
 /** Below it a bucket shows as partly covered; clocks and file cuts cost a few seconds an hour. */
 const COVERAGE_FULL_MIN = 0.95
 
-/** The cells of one sensor joined into runs, for drawing and for reading aloud. */
-export function coverageRuns(cells: readonly number[], range: TimeRange, bucketSeconds: number): CoverageRun[] {
+/**
+ * The cells of one sensor joined into runs, for drawing and for reading aloud.
+ * @param countable of the same buckets
+ */
+export function coverageRuns(
+  cells: readonly number[],
+  countable: readonly number[],
+  range: TimeRange,
+  bucketSeconds: number,
+): CoverageRun[] {
+  const levels = countable.map((seconds, index) => (seconds > 0 ? coverageLevel(cells[index] ?? 0) : 'outside'))
   const runs: CoverageRun[] = []
   let first = 0
-  for (let index = 1; index <= cells.length; index++) {
-    if (index < cells.length && coverageLevel(cells[index]!) === coverageLevel(cells[first]!)) continue
-    const part = cells.slice(first, index)
+  for (let index = 1; index <= levels.length; index++) {
+    if (levels.length === 0 || (index < levels.length && levels[index] === levels[first])) continue
+    const part = countable.map((_, at) => cells[at] ?? 0).slice(first, index)
     runs.push({
       from: range.since + first * bucketSeconds,
       to: Math.min(range.until, range.since + index * bucketSeconds),
-      level: coverageLevel(cells[first]!),
+      level: levels[first]!,
       coverage: part.reduce((sum, cell) => sum + cell, 0) / part.length,
     })
     first = index
@@ -123,7 +161,7 @@ export function coverageRuns(cells: readonly number[], range: TimeRange, bucketS
   return runs
 }
 
-function coverageLevel(coverage: number): CoverageRun['level'] {
+function coverageLevel(coverage: number): 'full' | 'part' | 'none' {
   if (coverage >= COVERAGE_FULL_MIN) return 'full'
   return coverage > 0 ? 'part' : 'none'
 }
@@ -131,6 +169,11 @@ function coverageLevel(coverage: number): CoverageRun['level'] {
 /** How many of the sensors listened in each bucket, for shading what rests on fewer. */
 export function listeningCounts(sensors: readonly (readonly number[])[], length: number): number[] {
   return Array.from({ length }, (_, index) => sensors.filter(cells => (cells[index] ?? 0) >= 0.5).length)
+}
+
+/** How many of the sensors had begun and could listen in each bucket; 0 for what is still to come. */
+export function expectedCounts(countable: readonly (readonly number[])[], length: number): number[] {
+  return Array.from({ length }, (_, index) => countable.filter(seconds => seconds[index]! > 0).length)
 }
 
 /**
@@ -141,15 +184,16 @@ export function listeningCounts(sensors: readonly (readonly number[])[], length:
 export function weightedRate(
   rows: readonly TrafficRow[],
   cells: readonly number[],
+  countable: readonly number[],
   range: TimeRange,
   bucketSeconds: number,
 ): number | null {
-  const exposure = cells.reduce((sum, cell) => sum + cell, 0)
+  const exposure = listenedSeconds(cells, countable)
   if (exposure === 0) return null
   let weighted = 0
   for (const row of rows) {
-    const cell = cells[bucketIndex(row.bucket_start, range, bucketSeconds)] ?? 0
-    weighted += (row.packets_per_addr_day ?? 0) * cell
+    const index = bucketIndex(row.bucket_start, range, bucketSeconds)
+    weighted += (row.packets_per_addr_day ?? 0) * (cells[index] ?? 0) * (countable[index] ?? 0)
   }
   return weighted / exposure
 }

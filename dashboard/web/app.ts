@@ -174,10 +174,18 @@ class HirundoApp extends LitElement {
       this.sensors.run(answerUrl('sensors', parameters), context.revision, signal =>
         fetchAnswer('sensors', parameters, signal),
       )
+    } else if (this.status.value && !this.isSigningIn) {
+      // No data yet; who is registered needs no range.
+      this.sensors.run('sensors', this.poll, signal => fetchAnswer('sensors', {}, signal))
     }
+    document.title = `${this.pageTitle} · ${STRINGS.name}`
+  }
+
+  private get pageTitle(): string {
     const { page } = this.parsed.view
-    const title = page.name === 'port' ? formatPort(page.protocol, page.port) : STRINGS.homeTitle
-    document.title = `${title} · ${STRINGS.name}`
+    if (this.isSigningIn) return STRINGS.signInTitle
+    if (page.name === 'unknown') return STRINGS.notFoundTitle
+    return page.name === 'port' ? formatPort(page.protocol, page.port) : STRINGS.homeTitle
   }
 
   protected override updated(): void {
@@ -234,16 +242,17 @@ class HirundoApp extends LitElement {
 
   private body(context: PageContext | null): TemplateResult {
     const { page } = this.parsed.view
+    const role = this.status.value?.role
+    const canRead = !this.locked && (role === 'analyst' || role === 'coordinator')
     if (this.isSigningIn) {
-      return html`<sign-in-box .token=${this.token} @signed-in=${this.signedIn}></sign-in-box>`
+      return html`<sign-in-box .token=${this.token} .open=${canRead} @signed-in=${this.signedIn}></sign-in-box>`
     }
     if (page.name === 'unknown')
       return html`<h1 tabindex="-1">${STRINGS.notFoundTitle}</h1><p>${STRINGS.notFound(page.path)}</p>`
     if (this.status.error && !this.status.value) return errorPanel(this.status.error, () => this.status.retry())
     // Nothing yet that would have to move when banner and controls come.
     if (!this.status.value) return html`<p class="visually-hidden" role="status">${STRINGS.loading}</p>`
-    if (!context)
-      return html`<section class="panel"><h1 tabindex="-1">${STRINGS.noDataTitle}</h1><p>${STRINGS.noData}</p></section>`
+    if (!context) return noDataPanel(this.sensors.value?.rows[0]?.sensor)
     if (page.name === 'port') return html`<port-page .context=${context}></port-page>`
     return html`<home-page .context=${context} .sensors=${this.sensors}></home-page>`
   }
@@ -261,6 +270,17 @@ class HirundoApp extends LitElement {
       ${status ? html`<p>${STRINGS.footVersion(status.version)} · <a href="/api/v1/openapi.json">API</a>${status.role === 'anonymous' || status.demo ? nothing : html` · <button type="button" class="quiet-button" @click=${this.leave}>${STRINGS.signOut}</button>`}</p>` : nothing}
     </footer>`
   }
+}
+
+/** What to do next: register a sensor, or send the first capture of the one that is. */
+function noDataPanel(sensor: string | undefined): TemplateResult {
+  const next =
+    sensor === undefined
+      ? html`<p>${STRINGS.noData}</p>`
+      : html`<p>${STRINGS.noDataUpload(sensor)}</p>
+          <pre class="scroll" tabindex="0"><code>${STRINGS.uploadLine(location.origin)}</code></pre>
+          <p>${STRINGS.noDataToken(sensor)}</p>`
+  return html`<section class="panel"><h1 tabindex="-1">${STRINGS.noDataTitle}</h1>${next}</section>`
 }
 
 function demoBanner(demo: NonNullable<Status['demo']>): TemplateResult {

@@ -57,11 +57,11 @@ export function hatchPattern(context: CanvasRenderingContext2D, colour: string):
   return context.createPattern(tile, 'repeat')
 }
 
-/** Hatches the buckets in which sensors are missing, the fainter the fewer are. */
+/** Hatches the buckets in which sensors are missing of those expected, the fainter the fewer are. */
 export function fillMissing(
   plot: uPlot,
   listening: readonly number[],
-  sensorCount: number,
+  expected: readonly number[],
   bucketSeconds: number,
   hatch: CanvasPattern,
 ): void {
@@ -70,13 +70,13 @@ export function fillMissing(
   ctx.save()
   ctx.fillStyle = hatch
   for (let index = 0; index < listening.length; index++) {
-    const missing = sensorCount - listening[index]!
+    const missing = expected[index]! - listening[index]!
     if (missing <= 0) continue
     let end = index
-    while (listening[end + 1] === listening[index]) end++
+    while (listening[end + 1] === listening[index] && expected[end + 1] === expected[index]) end++
     const left = Math.max(bbox.left, plot.valToPos(times[index]!, 'x', true))
     const right = Math.min(bbox.left + bbox.width, plot.valToPos(times[end]! + bucketSeconds, 'x', true))
-    ctx.globalAlpha = 0.4 + (0.6 * missing) / sensorCount
+    ctx.globalAlpha = 0.4 + (0.6 * missing) / expected[index]!
     if (right > left) ctx.fillRect(left, bbox.top, right - left, bbox.height)
     index = end
   }

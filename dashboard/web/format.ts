@@ -88,6 +88,21 @@ export function economyName(code: string): string {
   }
 }
 
+/** Reads a code or a name of an economy, in any case; null when it is neither. */
+export function findEconomy(text: string): string | null {
+  const wanted = text.trim().toLowerCase()
+  if (wanted === '') return null
+  const letters = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ']
+  const codes = letters.flatMap(first => letters.map(second => first + second))
+  const isNamed = (code: string): boolean => economyName(code) !== code
+  return (
+    codes.find(code => code.toLowerCase() === wanted && isNamed(code)) ??
+    // Of two codes with one name the first is the one in use (`DE`, not the `DD` of old).
+    codes.filter(code => isNamed(code)).find(code => economyName(code).toLowerCase() === wanted) ??
+    null
+  )
+}
+
 type RankChange = { readonly kind: 'up' | 'down'; readonly places: number } | { readonly kind: 'same' | 'new' }
 
 /** How a rank moved; `new` when it had none in the previous period. */

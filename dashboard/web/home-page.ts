@@ -7,13 +7,13 @@ import { formatPort } from './port-text.ts'
 import { economiesTable, fetchRanking, filterLink, portsTable, type Ranking } from './rank-tables.ts'
 import { Read } from './read.ts'
 import { RISING_FACTOR_MIN, RISING_PACKETS_MIN } from './rising.ts'
-import { fetchRising, type Rising } from './rising-read.ts'
+import { comparedClass, fetchRising, type Rising } from './rising-read.ts'
 import { momentText, sensorState, sensorTable } from './sensor-table.ts'
 import { STRINGS } from './strings.ts'
 import { readState } from './table-parts.ts'
 import './traffic-figure.ts'
 import { formatView, viewOf } from './url-state.ts'
-import { growthText, meanRates, verdictText } from './verdict-text.ts'
+import { growthText, leftOutText, noBaselineText, verdictText } from './verdict-text.ts'
 
 /** What is rising, only here or everywhere, and are all sensors reporting. */
 class HomePage extends LitElement {
@@ -54,6 +54,7 @@ class HomePage extends LitElement {
 
   protected override render(): TemplateResult {
     const { context } = this
+    const period = this.rising.value?.period
     return html`
       <h1 tabindex="-1">${STRINGS.homeTitle} <small>${formatRange(context.range)} ${STRINGS.utc}</small></h1>
       <div class="answers">
@@ -70,11 +71,11 @@ class HomePage extends LitElement {
       <div class="tables">
         <section class="panel" aria-labelledby="ports-title">
           <h2 id="ports-title">${STRINGS.portsTitle}</h2>
-          ${readState(this.ports, context.view.rows + 1, read => portsTable(context, read))}
+          ${readState(this.ports, context.view.rows + 1, read => portsTable(context, read, period))}
         </section>
         <section class="panel" aria-labelledby="economies-title">
           <h2 id="economies-title">${STRINGS.economiesTitle}</h2>
-          ${readState(this.economies, context.view.rows + 1, read => economiesTable(context, STRINGS.economiesTitle, read))}
+          ${readState(this.economies, context.view.rows + 1, read => economiesTable(context, STRINGS.economiesTitle, read, period))}
         </section>
       </div>
       <section class="panel" aria-labelledby="sensors-title">
@@ -86,37 +87,50 @@ class HomePage extends LitElement {
   private risingList(rising: Rising): TemplateResult {
     const { context } = this
     const { sensors, leftOut } = rising.period
-    if (sensors.length === 0) return html`<p>${STRINGS.risingNoBaseline}</p>`
+    if (sensors.length === 0) return html`<p>${noBaselineText(context)}</p>`
+    const of = html`<p class="quiet">${STRINGS.risingOf(comparedClass(context).replaceAll(',', ', '))}</p>`
     const list =
       rising.ports.length === 0
         ? html`<p>${STRINGS.risingNone(RISING_PACKETS_MIN, RISING_FACTOR_MIN)}</p>`
-        : html`<ol class="rising">${rising.ports.map(({ row, changes, verdict, now, before }) => {
-            const rates = changes.length > 0 ? meanRates(changes) : { now, before }
+        : html`<ol class="rising">${rising.ports.map(({ row, verdict, now, before }) => {
             const link = formatView(
               viewOf({ name: 'port', protocol: row.protocol, port: row.service_port }, context.view),
             )
             return html`<li>
               <a href=${link}>${formatPort(row.protocol, row.service_port)}</a>
               <span class="service">${row.service ?? ''}</span>
-              <b class="growth">${growthText(rates.now, rates.before)}</b>
-              <span>${STRINGS.risingRates(formatRate(rates.before), formatRate(rates.now))}</span>
+              <b class="growth">${growthText(now, before)}</b>
+              <span>${STRINGS.risingRates(formatRate(before), formatRate(now))}</span>
               ${verdict ? html`<span class="verdict ${verdict.kind}">${verdictText(verdict)}</span>` : ''}
             </li>`
           })}</ol>`
-    return html`${list}${leftOut.length > 0 ? html`<p class="note">${STRINGS.measuredLeftOut(leftOut)}</p>` : ''}<details class="measured"><summary>${STRINGS.measured}</summary><p>${STRINGS.risingHow(RISING_PACKETS_MIN, RISING_FACTOR_MIN)}</p></details>`
+    const names = leftOut.map(({ sensor }) => sensor)
+    return html`${of}${list}${leftOut.length > 0 ? html`<p class="note">${leftOutText(names, leftOut)}</p>` : ''}<details class="measured"><summary>${STRINGS.measured}</summary><p>${STRINGS.risingHow(RISING_PACKETS_MIN, RISING_FACTOR_MIN)}</p></details>`
   }
 
   private reporting(answer: Answer<'sensors'>): TemplateResult {
     const { rows } = answer
     if (rows.length === 0) return html`<p>${STRINGS.reportingNone}</p>`
-    const gaps = rows.filter(row => sensorState(row.coverage) !== 'full')
+    const now = Date.now() / 1000
+    const { range } = this.context
+    const states = rows.map(row => ({ row, state: sensorState(row, range, now) }))
+    const begun = states.filter(({ state }) => state !== 'outside')
+    const gaps = begun.filter(({ state }) => state !== 'full')
+    const isOver = range.until <= now
+    const whole = begun.length - gaps.length
+    const answered =
+      begun.length === 0
+        ? STRINGS.reportingFuture
+        : gaps.length === 0
+          ? STRINGS.reportingAll(begun.length, isOver)
+          : STRINGS.reportingSome(whole, begun.length, isOver)
     const uploads = rows.flatMap(row => row.last_upload_at ?? []).sort()
     const last = uploads.at(-1)
-    return html`<p>${gaps.length === 0 ? STRINGS.reportingAll(rows.length) : STRINGS.reportingSome(rows.length - gaps.length, rows.length)}</p>
+    return html`<p>${answered}</p>
       <p class="quiet">${last === undefined ? STRINGS.noUpload : STRINGS.lastUpload(momentText(last))}</p>
       <ul class="gaps">${gaps.map(
-        row => html`<li><a href=${filterLink(this.context, 'sensor', row.sensor)}>${row.sensor}</a>
-          <span class="state ${sensorState(row.coverage)}">${STRINGS.sensorState[sensorState(row.coverage)]}</span>
+        ({ row, state }) => html`<li><a href=${filterLink(this.context, 'sensor', row.sensor)}>${row.sensor}</a>
+          <span class="state ${state}">${STRINGS.sensorState[state]}</span>
           ${STRINGS.reportingGap(formatShare(row.coverage))}</li>`,
       )}</ul>`
   }

@@ -1,6 +1,6 @@
 import { html, LitElement, nothing, type TemplateResult } from 'lit'
 import type { Answer, QueryParameters, QueryRow } from '../../schemas/api.ts'
-import { coverageBySensor, weightedRate } from './align.ts'
+import { beginningsOf, countableSeconds, coverageBySensor, weightedRate } from './align.ts'
 import { answerUrl, fetchAnswer } from './api.ts'
 import { definitionButton } from './definition.ts'
 import { formatCount, formatRange, formatRate, formatShare } from './format.ts'
@@ -9,8 +9,15 @@ import { formatPort } from './port-text.ts'
 import type { BucketSeconds } from './range.ts'
 import { economiesTable, economyLink, fetchRanking, filterLink, type Ranking } from './rank-tables.ts'
 import { Read } from './read.ts'
-import { RISING_FACTOR_MIN } from './rising.ts'
-import { fetchPeriods, fetchPortChange, PORT_ROWS_MAX, type PortChange } from './rising-read.ts'
+import { meanRates, rises } from './rising.ts'
+import {
+  comparedClass,
+  fetchPeriods,
+  fetchPortChange,
+  leftOutOf,
+  PORT_ROWS_MAX,
+  type PortChange,
+} from './rising-read.ts'
 import { momentText } from './sensor-table.ts'
 import { STRINGS } from './strings.ts'
 import {
@@ -28,7 +35,10 @@ import {
   shareCell,
 } from './table-parts.ts'
 import './traffic-figure.ts'
-import { growthText, meanRates, verdictText } from './verdict-text.ts'
+import { growthText, noBaselineText, verdictText } from './verdict-text.ts'
+
+/** Flows of one source that a link asks for; the most that the hub serves. */
+const FLOWS_MAX = 1000
 
 interface Figures {
   /** The port alone: sources, packets, rate. Null when it was not seen. */
@@ -101,7 +111,8 @@ class PortPage extends LitElement {
     const { port, protocol, ...others } = asked
     const everything = { ...others, compare: context.view.compare, limit: String(PORT_ROWS_MAX) }
     const [own, ranking] = await Promise.all([
-      fetchAnswer('ports', { ...asked, compare: 'none', limit: '1' }, signal),
+      // On the sensors of the ranking: one figure has one value.
+      fetchAnswer('ports', { ...asked, compare: context.view.compare, limit: '1' }, signal),
       fetchRanking('ports', everything, signal),
     ])
     const ranked = ranking.answer.rows.find(row => row.protocol === protocol && String(row.service_port) === port)
@@ -137,7 +148,7 @@ class PortPage extends LitElement {
       <div class="tables halves">
         <section class="panel" aria-labelledby="economies-title">
           <h2 id="economies-title">${STRINGS.portEconomiesTitle}</h2>
-          ${readState(this.economies, context.view.rows + 1, read => economiesTable(context, STRINGS.portEconomiesTitle, read))}
+          ${readState(this.economies, context.view.rows + 1, read => economiesTable(context, STRINGS.portEconomiesTitle, read, this.change.value?.period))}
         </section>
         <section class="panel" aria-labelledby="sensors-title">
           <h2 id="sensors-title">${STRINGS.portSensorsTitle}</h2>
@@ -164,22 +175,28 @@ class PortPage extends LitElement {
         ${figure('mirai_share', number(own.mirai_share, formatShare))}
       </dl>
       <div class="port-change">${readState(this.change, 1, change => this.changeLine(change))}</div>
-      ${comparisonNote(ranking.answer.meta, ranking.parameters.compare)}
+      ${comparisonNote(ranking.answer.meta, ranking.parameters.compare, leftOutOf(this.change.value?.period, ranking.answer.meta))}
       <div class="panel-foot">
         ${measuredDetails('ports', ['rank', 'src_addr_unique_count', 'packets_per_addr_day', 'packet_count', 'share', 'mirai_share'], ranking.answer.meta, false)}
-        ${downloads('ports', { ...this.asked, compare: 'none', limit: '1' }, STRINGS.portFigures)}
+        ${downloads('ports', { ...this.asked, compare: this.context.view.compare, limit: '1' }, STRINGS.portFigures)}
       </div>`
   }
 
   private changeLine({ changes, verdict }: PortChange): TemplateResult {
-    if (verdict === null) return html`<p>${STRINGS.risingNoBaseline}</p>`
+    if (verdict === null) return html`<p>${noBaselineText(this.context)}</p>`
     const { now, before } = meanRates(changes)
-    const rises = now > 0 && now >= before * RISING_FACTOR_MIN
+    const of = STRINGS.risingOf(comparedClass(this.context).replaceAll(',', ', '))
+    if (now === 0 && before === 0) return html`<p><span class="quiet">${STRINGS.steady}. ${of}</span></p>`
     return html`<p>
       <b class="growth">${growthText(now, before)}</b>
       ${STRINGS.risingRates(formatRate(before), formatRate(now))}
-      ${rises ? html`<span class="verdict ${verdict.kind}">${verdictText(verdict)}</span>` : html`<span class="quiet">${STRINGS.steady}</span>`}
+      ${rises(now, before) ? html`<span class="verdict ${verdict.kind}">${verdictText(verdict)}</span>` : html`<span class="quiet">${STRINGS.steady}.</span>`} <span class="quiet">${of}</span>
     </p>`
+  }
+
+  /** All that a source sent in the range, to whichever port. */
+  private flowsLink(src: string): string {
+    return answerUrl('flows', { ...rangeParameters(this.context.range), src, limit: String(FLOWS_MAX) })
   }
 
   private sourcesTable(answer: Answer<'sources'>): TemplateResult {
@@ -194,7 +211,7 @@ class PortPage extends LitElement {
           <thead><tr>${columns.map(column => head('sources', column, column === 'packet_count' || column === 'sensor_count' ? 'number' : 'text'))}</tr></thead>
           <tbody>${answer.rows.map(
             row => html`<tr>
-              <th scope="row"><code>${row.src_addr}</code></th>
+              <th scope="row"><a href=${this.flowsLink(row.src_addr)} title=${STRINGS.flowsOf(row.src_addr)}><code>${row.src_addr}</code></a></th>
               <td>${economyLink(context, row.economy)}</td>
               ${countCell(row.packet_count)}
               <td>${row.tools === '' ? STRINGS.none : row.tools.split('|').map(tool => html`<span class="tag">${tool}</span>`)}</td>
@@ -215,7 +232,10 @@ class PortPage extends LitElement {
   /** Sums of the buckets: packets add up, rates are weighted by how long each bucket was listened to. */
   private sensorsTable({ traffic, coverage, bucketSeconds }: AtSensors): TemplateResult {
     const { context } = this
-    const cells = coverageBySensor(coverage.rows, context.range, bucketSeconds)
+    const { range } = context
+    const cells = coverageBySensor(coverage.rows, range, bucketSeconds)
+    const begins = beginningsOf(context.sensors)
+    const now = Date.now() / 1000
     const all = traffic.rows.reduce((sum, row) => sum + row.packet_count, 0)
     const columns = ['sensor', 'packets_per_addr_day', 'packet_count', 'share', 'coverage'] as const
     const docOf = (column: (typeof columns)[number]): string =>
@@ -234,10 +254,11 @@ class PortPage extends LitElement {
             const rows = traffic.rows.filter(row => row.series === sensor)
             const own = cells.get(sensor) ?? []
             const packets = rows.reduce((sum, row) => sum + row.packet_count, 0)
-            const listened = own.reduce((sum, cell) => sum + cell, 0) / Math.max(1, own.length)
+            const countable = countableSeconds(range, bucketSeconds, begins.get(sensor), now)
+            const listened = context.sensors.find(row => row.sensor === sensor)?.coverage ?? 0
             return html`<tr>
               <th scope="row"><a href=${filterLink(context, 'sensor', sensor)}>${sensor}</a></th>
-              ${rateCell(weightedRate(rows, own, context.range, bucketSeconds))}
+              ${rateCell(weightedRate(rows, own, countable, range, bucketSeconds))}
               ${countCell(packets)}
               ${shareCell(all > 0 ? packets / all : 0)}
               ${shareCell(listened)}

@@ -1,12 +1,14 @@
 import { html, LitElement, nothing, type TemplateResult } from 'lit'
+import { protocolName, protocolNumber } from '../../schemas/protocol.ts'
 import { fetchAnswer } from './api.ts'
+import { findEconomy } from './format.ts'
 import { navigate, type PageContext, rangeParameters } from './page-context.ts'
 import { parsePort } from './port-text.ts'
 import { PORT_ROWS_MAX } from './rising-read.ts'
 import { STRINGS } from './strings.ts'
-import { viewOf } from './url-state.ts'
+import { type FilterName, viewOf } from './url-state.ts'
 
-/** The box that takes a port by number or by name. */
+/** The box that takes a port by number or by name; a protocol or an economy becomes a filter of the overview. */
 export class PortSearch extends LitElement {
   static override properties = { context: { attribute: false }, problem: { state: true } }
   /** Null until the hub has said what it has. */
@@ -45,6 +47,11 @@ export class PortSearch extends LitElement {
     const { signal } = this.abort
     const { range, view } = this.context
     const asked = { ...rangeParameters(range), compare: 'none', limit: String(PORT_ROWS_MAX) }
+    const protocol = /^[a-z]/i.test(text) ? protocolNumber(text.toLowerCase()) : null
+    if (protocol !== null) {
+      this.filter('protocol', protocolName(protocol))
+      return
+    }
     // What is written out needs no look-up, and works while the hub does not answer.
     const found =
       (/\d/.test(text) && /[a-z]/i.test(text) ? parsePort(text, []) : null) ??
@@ -53,11 +60,28 @@ export class PortSearch extends LitElement {
         () => parsePort(text, []),
       ))
     if (signal.aborted) return
+    const economy = found ? null : findEconomy(text)
+    if (economy !== null) {
+      this.filter('economy', economy)
+      return
+    }
     this.problem = found ? '' : STRINGS.searchFailed(text)
     if (!found) return
+    this.leaveBox()
+    navigate(viewOf({ name: 'port', ...found }, view))
+  }
+
+  private leaveBox(): void {
+    const box = this.querySelector('input')!
+    this.problem = ''
     box.value = ''
     box.blur()
-    navigate(viewOf({ name: 'port', ...found }, view))
+  }
+
+  private filter(name: FilterName, value: string): void {
+    this.leaveBox()
+    const home = viewOf({ name: 'home' }, this.context!.view)
+    navigate({ ...home, filters: { ...home.filters, [name]: [value] } })
   }
 
   protected override render(): TemplateResult {

@@ -4,6 +4,7 @@ import { fetchAnswer } from './api.ts'
 import { economyName, formatCount } from './format.ts'
 import type { PageContext } from './page-context.ts'
 import { formatPort } from './port-text.ts'
+import { leftOutOf, type Periods } from './rising-read.ts'
 import { STRINGS } from './strings.ts'
 import {
   changeCell,
@@ -63,12 +64,13 @@ const COLUMNS = {
 /** Columns whose cells hold text; all others are numbers. */
 const TEXT_COLUMNS: readonly string[] = ['previous_rank', 'service_port', 'service', 'economy']
 
-export function portsTable(context: PageContext, read: Ranking<'ports'>): TemplateResult {
+export function portsTable(context: PageContext, read: Ranking<'ports'>, period: Periods | undefined): TemplateResult {
   return rankTable(
     context,
     'ports',
     STRINGS.portsTitle,
     read,
+    period,
     (row, compared) => html`
     <td class="number rank">${row.rank}</td>
     ${changeCell(row.rank, row.previous_rank, compared)}
@@ -82,12 +84,18 @@ export function portsTable(context: PageContext, read: Ranking<'ports'>): Templa
   )
 }
 
-export function economiesTable(context: PageContext, title: string, read: Ranking<'economies'>): TemplateResult {
+export function economiesTable(
+  context: PageContext,
+  title: string,
+  read: Ranking<'economies'>,
+  period: Periods | undefined,
+): TemplateResult {
   return rankTable(
     context,
     'economies',
     title,
     read,
+    period,
     (row, compared) => html`
     <td class="number rank">${row.rank}</td>
     ${changeCell(row.rank, row.previous_rank, compared)}
@@ -115,14 +123,16 @@ function rankTable<N extends Ranked>(
   query: N,
   title: string,
   read: Ranking<N>,
+  period: Periods | undefined,
   cells: (row: QueryRow<N>, compared: boolean) => TemplateResult,
 ): TemplateResult {
   const { meta, rows } = read.answer
-  if (rows.length === 0) return html`${comparisonNote(meta, read.parameters.compare)}${emptyPanel(context)}`
+  if (rows.length === 0)
+    return html`${comparisonNote(meta, read.parameters.compare, leftOutOf(period, meta))}${emptyPanel(context)}`
   const compared = meta.previous_since !== null
   const columns = COLUMNS[query]
   return html`
-    ${comparisonNote(meta, read.parameters.compare)}
+    ${comparisonNote(meta, read.parameters.compare, leftOutOf(period, meta))}
     ${scrollBox(
       title,
       html`<table data-query=${query}>

@@ -1,7 +1,8 @@
 import { html, nothing, type TemplateResult } from 'lit'
-import type { Answer, QueryParameters } from '../../schemas/api.ts'
+import type { Answer, QueryParameters, QueryRow } from '../../schemas/api.ts'
 import { economyName, formatClock, formatCount, formatDate, formatRange } from './format.ts'
 import type { PageContext } from './page-context.ts'
+import type { TimeRange } from './range.ts'
 import { filterLink } from './rank-tables.ts'
 import { STRINGS } from './strings.ts'
 import { countCell, downloads, head, measuredDetails, rateCell, scrollBox, shareCell } from './table-parts.ts'
@@ -9,7 +10,15 @@ import { countCell, downloads, head, measuredDetails, rateCell, scrollBox, share
 /** Below it a sensor has gaps worth naming; cuts between files cost a few seconds a day. */
 const SENSOR_FULL_MIN = 0.99
 
-export function sensorState(coverage: number): 'full' | 'part' | 'none' {
+type SensorState = 'full' | 'part' | 'none' | 'outside'
+
+/** How a sensor listened in a range; `outside` when nothing of it has passed since the sensor began. */
+export function sensorState(
+  { coverage, recording_since }: Pick<QueryRow<'sensors'>, 'coverage' | 'recording_since'>,
+  range: TimeRange,
+  now: number,
+): SensorState {
+  if (Math.max(range.since, Date.parse(recording_since) / 1000) >= Math.min(range.until, now)) return 'outside'
   if (coverage >= SENSOR_FULL_MIN) return 'full'
   return coverage > 0 ? 'part' : 'none'
 }
@@ -34,6 +43,7 @@ export function sensorTable(
   answer: Answer<'sensors'>,
   parameters: QueryParameters<'sensors'>,
 ): TemplateResult {
+  const now = Date.now() / 1000
   return html`
     ${scrollBox(
       STRINGS.sensorsTitle,
@@ -41,7 +51,7 @@ export function sensorTable(
         <caption class="visually-hidden">${STRINGS.sensorsTitle}, ${formatRange(context.range)}</caption>
         <thead><tr>${COLUMNS.map(column => head('sensors', column, TEXT_COLUMNS.includes(column) ? 'text' : 'number'))}<th scope="col">${STRINGS.columns.uploads}</th></tr></thead>
         <tbody>${answer.rows.map(row => {
-          const state = sensorState(row.coverage)
+          const state = sensorState(row, context.range, now)
           return html`<tr>
             <th scope="row"><a href=${filterLink(context, 'sensor', row.sensor)}>${row.sensor}</a> <span class="state ${state}">${STRINGS.sensorState[state]}</span></th>
             ${shareCell(row.coverage)}
@@ -53,7 +63,7 @@ export function sensorTable(
             ${countCell(row.ipv4_addr_count)}
             <td>${row.has_ipv6 ? STRINGS.yes : STRINGS.no}</td>
             <td>${row.last_upload_at === null ? STRINGS.none : momentText(row.last_upload_at)}</td>
-            <td>${uploadsText(row.pending_count, row.quarantined_count)}</td>
+            <td>${uploadsText(context, row)}</td>
           </tr>`
         })}</tbody>
       </table>`,
@@ -70,8 +80,15 @@ export function momentText(iso: string): string {
   return `${formatDate(seconds)} ${formatClock(seconds)}`
 }
 
-function uploadsText(pending: number, quarantined: number): TemplateResult | string {
-  if (pending === 0 && quarantined === 0) return STRINGS.none
+/** What became of the uploads; who may read the receipts is led to them. */
+function uploadsText(context: PageContext, row: QueryRow<'sensors'>): TemplateResult | string {
+  const { sensor, pending_count: pending, quarantined_count: quarantined, remark_count: remarks } = row
+  if (pending === 0 && quarantined === 0 && remarks === 0) return STRINGS.none
+  const receipts = (text: string): TemplateResult =>
+    context.status.role === 'coordinator'
+      ? html`<a href="/api/v1/receipts?sensor=${sensor}">${text}</a>`
+      : html`${text}`
   return html`${pending > 0 ? STRINGS.pending(formatCount(pending)) : nothing}
-    ${quarantined > 0 ? html`<span class="state none">${STRINGS.quarantined(formatCount(quarantined))}</span>` : nothing}`
+    ${quarantined > 0 ? html`<span class="state none">${receipts(STRINGS.quarantined(formatCount(quarantined)))}</span>` : nothing}
+    ${remarks > 0 ? html`<span class="state part">${receipts(STRINGS.remarks(formatCount(remarks)))}</span>` : nothing}`
 }

@@ -5,9 +5,16 @@ import { STRINGS } from './strings.ts'
 
 /** Takes a token, from the link that the hub printed (`/sign-in#TOKEN`) or from the box. Event: `signed-in`. */
 class SignInBox extends LitElement {
-  static override properties = { token: { attribute: false }, problem: { state: true }, busy: { state: true } }
+  static override properties = {
+    token: { attribute: false },
+    open: { attribute: false },
+    problem: { state: true },
+    busy: { state: true },
+  }
   /** Tried at once when it is not empty. */
   declare token: string
+  /** True when the hub shows its numbers without a token, or this browser has one already. */
+  declare open: boolean
   declare problem: string
   declare busy: boolean
   private readonly abort = new AbortController()
@@ -15,6 +22,7 @@ class SignInBox extends LitElement {
   constructor() {
     super()
     this.token = ''
+    this.open = false
     this.problem = ''
     this.busy = false
   }
@@ -56,7 +64,8 @@ class SignInBox extends LitElement {
   protected override render(): TemplateResult {
     return html`<section class="panel sign-in" aria-labelledby="sign-in-title">
       <h1 id="sign-in-title" tabindex="-1">${STRINGS.signInTitle}</h1>
-      <p>${this.busy ? STRINGS.signingIn : STRINGS.signInText}</p>
+      ${this.open ? html`<p>${STRINGS.signInOpen} <a href="/">${STRINGS.signInToNumbers}</a></p>` : nothing}
+      <p>${this.busy ? STRINGS.signingIn : this.open ? STRINGS.signInOther : STRINGS.signInText}</p>
       <form @submit=${this.submit}>
         <label for="token-box">${STRINGS.signInToken}</label>
         <input id="token-box" type="password" autocomplete="off" spellcheck="false" required ?disabled=${this.busy} />

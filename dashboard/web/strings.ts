@@ -21,18 +21,18 @@ export const STRINGS = {
     `A simulated region: no real network is shown. Packet rates are ${scale} of what a telescope records.`,
   demoProgress: (counted: string, captures: string) => `Counting captures: ${counted} of ${captures}, newest first`,
 
-  searchLabel: 'Go to a port',
-  searchHint: '23, 23/tcp, telnet',
+  searchLabel: 'Go to a port, a service, a protocol or an economy',
+  searchHint: 'port, service, icmp, economy',
   searchGo: 'Go',
-  searchFailed: (text: string) => `“${text}” is no port and no service seen in this range`,
+  searchFailed: (text: string) => `“${text}” is no port, no service seen in this range, no protocol and no economy`,
 
   theme: 'Theme',
   themes: { auto: 'Auto', light: 'Light', dark: 'Dark' },
 
   timeTitle: 'Time range',
   filtersTitle: 'Filters',
-  presets: { '24h': '24 hours', '7d': '7 days', '28d': '28 days', all: 'All data' },
-  presetShort: { '24h': '24 h', '7d': '7 d', '28d': '28 d', all: 'All' },
+  presets: { '24h': 'The last day that has data', '7d': '7 days', '28d': '28 days', all: 'All data' },
+  presetShort: { '24h': '1 day', '7d': '7 days', '28d': '28 days', all: 'All' },
   earlier: 'Earlier by one period',
   later: 'Later by one period',
   dates: 'Dates',
@@ -68,8 +68,10 @@ export const STRINGS = {
     'Arrow keys move the cursor, Home and End jump, Shift with arrows selects, Enter zooms, Escape zooms out. Or drag, and double click.',
   chartRole: 'chart',
   summary: { rate: 'Mean of the range', packets: 'Total of the range', sources: 'Peak of the range' },
-  listening: (count: number, total: number) => `${count} of ${total} sensors listening`,
+  listening: (count: number, total: number) => `${count} of ${total} ${total === 1 ? 'sensor' : 'sensors'} listening`,
   gapWord: 'nobody listened',
+  notYetWord: 'not yet',
+  notBegunWord: 'no sensor yet',
   selected: (from: string, to: string) => `Selected ${from} to ${to}; Enter zooms`,
   seriesCut: (shown: number, total: number) => `The ${shown} largest of ${total} series are drawn; the table has all.`,
   hatched: 'Hatched: not listening, so nothing can be said; not less traffic.',
@@ -77,14 +79,16 @@ export const STRINGS = {
   coverageTitle: 'Coverage by sensor',
   coverageOf: (sensor: string, share: string, gaps: string) => `${sensor}: listened ${share} of the range${gaps}`,
   coverageGaps: (gaps: string) => `; not listening ${gaps}`,
-  coverageRun: { full: 'listening', part: 'partly listening', none: 'not listening' },
+  coverageNone: (sensor: string) => `${sensor}: nothing to listen to yet`,
   zoomOut: 'Zoom out',
   tableOf: (name: string) => `${name} as a table`,
   time: 'Time (UTC)',
   hidden: (name: string) => `Show or hide ${name}`,
 
   risingTitle: 'What is rising?',
-  risingNone: (packets: number, factor: number) => `No port with at least ${packets} packets grew ×${factor} or more.`,
+  risingNone: (packets: number, factor: number) =>
+    `No port with at least ${packets} such packets grew ×${factor} or more.`,
+  risingOf: (classes: string) => `Of ${classes} packets.`,
   risingNoBaseline: 'No earlier data to compare with: choose a shorter or a later range.',
   risingHow: (packets: number, factor: number) =>
     `Ports with at least ${packets} packets whose packets per address-day grew ×${factor} or more against the period of the same length just before, largest growth first. The verdict leaves out the top source, then each sensor: when the rise is gone without it, it was the rise. This is a comparison of two periods, no test of chance.`,
@@ -93,26 +97,33 @@ export const STRINGS = {
   verdict: {
     source: (source: string, share: string) => `one source: ${source} sends ${share}`,
     sensor: (sensor: string) => `one sensor: ${sensor}`,
-    everywhere: (risen: number, sensors: number) => `everywhere: ${risen} of ${sensors} sensors`,
-    some: (risen: number, sensors: number) => `${risen} of ${sensors} sensors`,
+    everywhere: (risen: number, sensors: number) =>
+      `everywhere: ${risen} of ${sensors} ${sensors === 1 ? 'sensor' : 'sensors'}`,
+    some: (risen: number, sensors: number) => `${risen} of ${sensors} ${sensors === 1 ? 'sensor' : 'sensors'}`,
   },
   notRising: (factor: string) => `${factor} against the period before`,
   steady: 'No rise by half or more against the period before',
 
   reportingTitle: 'Are all sensors reporting?',
-  reportingAll: (count: number) => `All ${count} sensors listened through the whole range.`,
-  reportingSome: (count: number, total: number) => `${count} of ${total} sensors listened through the whole range.`,
+  reportingAll: (count: number, isOver: boolean) =>
+    `${count === 1 ? 'The one sensor' : `All ${count} sensors`} listened ${isOver ? 'through the whole range' : 'all the time so far'}.`,
+  reportingSome: (count: number, total: number, isOver: boolean) =>
+    `${count} of ${total} ${total === 1 ? 'sensor' : 'sensors'} listened ${isOver ? 'through the whole range' : 'all the time so far'}.`,
+  reportingFuture: 'This range has not begun yet.',
   lastUpload: (time: string) => `Last upload ${time} UTC.`,
   noUpload: 'No upload so far.',
   reportingNone: 'No sensor is registered yet.',
   reportingGap: (share: string) => `listened ${share}`,
-  sensorState: { full: 'reporting', part: 'gaps', none: 'silent' },
+  sensorState: { full: 'reporting', part: 'gaps', none: 'silent', outside: 'not yet' },
   pending: (count: string) => `${count} waiting`,
   quarantined: (count: string) => `${count} unreadable`,
+
+  remarks: (count: string) => `${count} with remarks`,
 
   portsTitle: 'Top ports',
   economiesTitle: 'Top source economies',
   sensorsTitle: 'Sensors',
+  flowsOf: (source: string) => `Flows of ${source} in this range`,
   sourcesTitle: 'Top sources',
   portSensorsTitle: 'This port at each sensor',
   portEconomiesTitle: 'Source economies',
@@ -150,9 +161,16 @@ export const STRINGS = {
   close: 'Close',
   measured: 'How this is measured',
   measuredSensors: (sensors: readonly string[]) => `In the numbers: ${sensors.join(', ') || 'no sensor'}.`,
-  measuredLeftOut: (sensors: readonly string[]) =>
-    `Left out, coverage below 80 % in one of the two periods: ${sensors.join(', ')}.`,
-  measuredExposure: (days: string) => `Exposure: ${days} IPv4 address-days.`,
+  leftOut: {
+    sentence: (reasons: readonly string[]) =>
+      `Left out of both periods, since at least 80 % of each must be listened to: ${reasons.join('; ')}.`,
+    before: (sensor: string, share: string) => `${sensor} listened ${share} in the period before`,
+    now: (sensor: string, share: string) => `${sensor} listened ${share} in this range`,
+    both: (sensor: string, before: string, now: string) =>
+      `${sensor} listened ${before} in the period before and ${now} in this range`,
+    unknown: (sensor: string) => `${sensor} listened too little in one of the two periods`,
+  },
+  measuredExposure: (days: string) => `Exposure: ${days} IPv4 address-${days === '1' ? 'day' : 'days'}.`,
   comparedWith: (range: string) => `Compared with ${range}.`,
   notCompared: 'Not compared with the period before.',
   noBaseline: 'The period before has too little coverage at every sensor, so nothing is compared.',
@@ -169,10 +187,18 @@ export const STRINGS = {
   noDataTitle: 'No data yet',
   noData:
     'The hub runs and has counted no capture so far. Register a sensor (hirundo sensor add), then upload a capture to it; it shows here within seconds.',
+  noDataUpload: (sensor: string) =>
+    `The hub runs and has counted no capture so far. Send one of ${sensor} with its token; it shows here within seconds:`,
+  uploadLine: (origin: string) =>
+    `curl -H "Authorization: Bearer $TOKEN" -T my.pcap ${origin}/api/v1/captures/$(sha256sum my.pcap | cut -c-64)`,
+  noDataToken: (sensor: string) => `Make a token with: hirundo token create --sensor ${sensor}`,
   errorTitle: 'This could not be read',
   retry: 'Try again',
   signInTitle: 'Sign in',
   signInText: 'This hub shows its numbers to members only. Paste a token, or open the sign-in link you were given.',
+  signInOpen: 'You can read the numbers of this hub already.',
+  signInToNumbers: 'Go to the numbers',
+  signInOther: 'A token is only needed to do more than read.',
   signInToken: 'Token',
   signInGo: 'Sign in',
   signOut: 'Sign out',
@@ -181,7 +207,7 @@ export const STRINGS = {
   helpTitle: 'Keys',
   help: 'Keys (?)',
   helpKeys: [
-    ['/', 'go to a port'],
+    ['/', 'go to a port, a service, a protocol or an economy'],
     ['t', 'time range'],
     ['← →', 'on the chart: move the cursor by one bucket; with Ctrl by ten'],
     ['Home End', 'on the chart: first and last bucket'],

@@ -8,8 +8,10 @@ import { definitionButton } from './definition.ts'
 import { formatCount, formatRange, formatRate, formatShare, rankChange } from './format.ts'
 import { navigate, type PageContext } from './page-context.ts'
 import type { Read } from './read.ts'
+import type { LeftOut } from './rising.ts'
 import { STRINGS } from './strings.ts'
 import { FILTER_NAMES, formatView, NO_FILTERS } from './url-state.ts'
+import { leftOutText } from './verdict-text.ts'
 
 /** Pieces that all tables and panels are made of. */
 
@@ -93,10 +95,14 @@ export function measuredDetails(
   </details>`
 }
 
-/** A sentence that must not be folded away: sensors left out, or no comparison possible though it was wished for. */
-export function comparisonNote(meta: AnswerMeta, compare: string | undefined): TemplateResult | typeof nothing {
+/** A sentence that must not be folded away: sensors left out, with what is known of them, or no comparison possible though it was wished for. */
+export function comparisonNote(
+  meta: AnswerMeta,
+  compare: string | undefined,
+  leftOut: readonly LeftOut[],
+): TemplateResult | typeof nothing {
   if (meta.sensors_left_out.length > 0) {
-    return html`<p class="note">${STRINGS.measuredLeftOut(meta.sensors_left_out)}</p>`
+    return html`<p class="note">${leftOutText(meta.sensors_left_out, leftOut)}</p>`
   }
   const isMissing = compare === 'previous' && meta.previous_since === null
   return isMissing ? html`<p class="note">${STRINGS.noBaseline}</p>` : nothing

@@ -38,7 +38,10 @@ export interface ChartData {
   readonly labels: Readonly<Record<string, string>>
   /** Sensors that listened, per bucket. */
   readonly listening: readonly number[]
-  readonly sensorCount: number
+  /** Sensors that had begun, per bucket; 0 where the time is still to come. */
+  readonly expected: readonly number[]
+  /** When the columns were made, Unix seconds. */
+  readonly now: number
 }
 
 /**
@@ -133,7 +136,7 @@ class TrafficChart extends LitElement {
   }
 
   private options(style: CSSStyleDeclaration): uPlot.Options {
-    const { range, bucketSeconds, listening, sensorCount } = this.chart
+    const { range, bucketSeconds, listening, expected } = this.chart
     const colour = (name: string): string => style.getPropertyValue(name).trim()
     const font = `12px ${style.fontFamily}`
     const axis = {
@@ -196,7 +199,7 @@ class TrafficChart extends LitElement {
         drawClear: [
           plot => {
             const hatch = hatchPattern(plot.ctx, colour('--hatch'))
-            if (hatch) fillMissing(plot, listening, sensorCount, bucketSeconds, hatch)
+            if (hatch) fillMissing(plot, listening, expected, bucketSeconds, hatch)
           },
         ],
         setCursor: [plot => this.followCursor(plot)],
@@ -283,20 +286,32 @@ class TrafficChart extends LitElement {
   }
 
   private describe(index: number): string {
-    const { aligned, bucketSeconds, listening, sensorCount } = this.chart
+    const { aligned, bucketSeconds } = this.chart
     const parts = this.drawn
       .filter(series => !this.muted.has(series.name))
-      .map(series => `${this.labelOf(series.name)} ${this.valueText(series.values[index]!)}`)
-    return `${formatMoment(aligned.time[index]!, bucketSeconds)} ${STRINGS.utc}: ${parts.join(', ')}; ${STRINGS.listening(listening[index] ?? 0, sensorCount)}`
+      .map(series => `${this.labelOf(series.name)} ${this.valueText(series.values[index]!, index)}`)
+    return `${formatMoment(aligned.time[index]!, bucketSeconds)} ${STRINGS.utc}: ${parts.join(', ')}${this.listeningText(index, '; ')}`
+  }
+
+  /** How many of those who could listened; nothing where nobody could. */
+  private listeningText(index: number, joint: string): string {
+    const { listening, expected } = this.chart
+    return expected[index] ? `${joint}${STRINGS.listening(listening[index] ?? 0, expected[index])}` : ''
   }
 
   private labelOf(name: string): string {
     return this.chart.labels[name] ?? name
   }
 
-  private valueText(value: number | null): string {
-    if (value === null) return STRINGS.gapWord
+  private valueText(value: number | null, index: number | null): string {
+    if (value === null) return index === null ? STRINGS.gapWord : this.gapText(index)
     return this.chart.measure === 'rate' ? formatRate(value) : formatCount(value)
+  }
+
+  private gapText(index: number): string {
+    const { aligned, expected, now } = this.chart
+    if (aligned.time[index]! >= now) return STRINGS.notYetWord
+    return expected[index] === 0 ? STRINGS.notBegunWord : STRINGS.gapWord
   }
 
   /** What stands in the legend while nothing is pointed at. */
@@ -315,7 +330,7 @@ class TrafficChart extends LitElement {
   }
 
   protected override render(): TemplateResult {
-    const { aligned, bucketSeconds, listening, sensorCount, measure, unit, name } = this.chart
+    const { aligned, bucketSeconds, measure, unit, name } = this.chart
     const at = this.cursor
     const drawn = this.drawn
     return html`
@@ -327,12 +342,12 @@ class TrafficChart extends LitElement {
           ) => html`<button type="button" class="legend-item" aria-pressed=${this.muted.has(series.name) ? 'false' : 'true'}
             title=${STRINGS.hidden(this.labelOf(series.name))} @click=${() => this.toggle(series.name)}>
             ${swatch(index)}<span>${this.labelOf(series.name)}</span>
-            <b>${this.valueText(at === null ? this.summaryOf(series.values) : series.values[at]!)}</b>
+            <b>${this.valueText(at === null ? this.summaryOf(series.values) : series.values[at]!, at)}</b>
           </button>`,
         )}
         <span class="legend-time">${at === null ? STRINGS.summary[measure] : `${formatMoment(aligned.time[at]!, bucketSeconds)} ${STRINGS.utc}`}</span>
       </div>
-      <p class="unit">${unit}${at === null ? nothing : html` · ${STRINGS.listening(listening[at] ?? 0, sensorCount)}`}</p>
+      <p class="unit">${unit}${at === null ? nothing : this.listeningText(at, ' · ')}</p>
       <div class="plot" tabindex="0" role="application" aria-roledescription=${STRINGS.chartRole} aria-label="${name}, ${unit}. ${STRINGS.chartHelp}" @keydown=${this.onKey}></div>
       <p class="visually-hidden" aria-live="polite">${this.spoken}</p>
       ${drawn.length < aligned.series.length ? html`<p class="note">${STRINGS.seriesCut(drawn.length, aligned.series.length)}</p>` : nothing}

@@ -1,12 +1,19 @@
 import { html, LitElement, nothing, type TemplateResult } from 'lit'
 import type { Answer, QueryParameters } from '../../schemas/api.ts'
 import { TRAFFIC_CLASSES } from '../../schemas/protocol.ts'
-import { alignTraffic, coverageBySensor, listeningCounts } from './align.ts'
+import {
+  alignTraffic,
+  beginningsOf,
+  countableSeconds,
+  coverageBySensor,
+  expectedCounts,
+  listeningCounts,
+} from './align.ts'
 import { answerUrl, fetchAnswer } from './api.ts'
 import { coverageStrip } from './coverage-strip.ts'
 import { formatCount, formatMoment, formatRate } from './format.ts'
 import { bucketOf, filterParameters, navigate, type PageContext, rangeParameters, sensorNames } from './page-context.ts'
-import { type BucketSeconds, chooseBucket, zoomRange } from './range.ts'
+import { type BucketSeconds, chooseBucket, type TimeRange, zoomRange } from './range.ts'
 import { Read } from './read.ts'
 import { STRINGS } from './strings.ts'
 import { changeView, columnDoc, downloads, emptyPanel, number, readState, scrollBox, segments } from './table-parts.ts'
@@ -85,6 +92,11 @@ class TrafficFigure extends LitElement {
       sensors.map(sensor => cells.get(sensor) ?? []),
       aligned.time.length,
     )
+    const now = Date.now() / 1000
+    const expected = expectedCounts(
+      [...this.countable(sensors, range, bucketSeconds, now).values()],
+      aligned.time.length,
+    )
     const unit = measure === 'rate' ? STRINGS.units.rate : STRINGS.units[measure](STRINGS.bucketNames[bucketSeconds]!)
     const data: ChartData = {
       name: this.name,
@@ -95,10 +107,21 @@ class TrafficFigure extends LitElement {
       aligned,
       labels: view.by === 'class' ? STRINGS.classNames : {},
       listening,
-      sensorCount: sensors.length,
+      expected,
+      now,
     }
     this.chart = { of: read, sensors, name: this.name, data }
     return data
+  }
+
+  private countable(
+    sensors: readonly string[],
+    range: TimeRange,
+    bucketSeconds: BucketSeconds,
+    now: number,
+  ): Map<string, number[]> {
+    const begins = beginningsOf(this.context.sensors)
+    return new Map(sensors.map(name => [name, countableSeconds(range, bucketSeconds, begins.get(name), now)]))
   }
 
   private zoom(event: CustomEvent<{ since: number; until: number }>): void {
@@ -155,8 +178,10 @@ class TrafficFigure extends LitElement {
     const chart = this.chartOf(read, sensors)
     const isEmpty = read.traffic.rows.every(row => row.packet_count === 0)
     const cells = coverageBySensor(read.coverage.rows, chart.range, chart.bucketSeconds)
-    const strip = coverageStrip(sensors, cells, chart.range, chart.bucketSeconds)
-    const hasGaps = chart.listening.some(count => count < chart.sensorCount)
+    const bucketSeconds = read.bucketSeconds
+    const countable = this.countable(sensors, chart.range, bucketSeconds, chart.now)
+    const strip = coverageStrip(sensors, cells, countable, chart.range, bucketSeconds)
+    const hasGaps = chart.listening.some((count, index) => count < chart.expected[index]!)
     return html`
       ${isEmpty ? emptyPanel(this.context) : html`<traffic-chart .chart=${chart} @zoom=${this.zoom} @zoom-out=${this.zoomOut}></traffic-chart>`}
       ${strip}
@@ -183,7 +208,7 @@ class TrafficFigure extends LitElement {
   }
 
   private table(chart: ChartData): TemplateResult {
-    const { aligned, bucketSeconds, labels, listening, measure } = chart
+    const { aligned, bucketSeconds, labels, listening, expected, measure } = chart
     const format = measure === 'rate' ? formatRate : formatCount
     return scrollBox(
       this.name,
@@ -198,7 +223,7 @@ class TrafficFigure extends LitElement {
           (time, index) => html`<tr>
             <th scope="row">${formatMoment(time, bucketSeconds)}</th>
             ${aligned.series.map(({ values }) => html`<td class="number">${number(values[index]!, format)}</td>`)}
-            <td class="number">${listening[index]}</td>
+            <td class="number">${expected[index] === 0 ? STRINGS.none : listening[index]}</td>
           </tr>`,
         )}</tbody>
       </table>`,

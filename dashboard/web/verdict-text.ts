@@ -1,5 +1,6 @@
 import { formatFactor, formatShare } from './format.ts'
-import type { SensorChange, Verdict } from './rising.ts'
+import type { PageContext } from './page-context.ts'
+import { isTooLittle, type LeftOut, type Verdict } from './rising.ts'
 import { STRINGS } from './strings.ts'
 
 /** The verdict as people say it. */
@@ -19,9 +20,21 @@ export function growthText(now: number, before: number): string {
   return before > 0 ? formatFactor(now / before) : STRINGS.risingNew
 }
 
-/** Mean rates over the sensors that listened in both periods. */
-export function meanRates(changes: readonly SensorChange[]): { now: number; before: number } {
-  const mean = (pick: (change: SensorChange) => number): number =>
-    changes.length === 0 ? 0 : changes.reduce((sum, change) => sum + pick(change), 0) / changes.length
-  return { now: mean(change => change.now), before: mean(change => change.before) }
+/** Why nothing can be compared: there is nothing before, or too little of it was listened to. */
+export function noBaselineText({ range, data }: PageContext): string {
+  return range.since <= data.since ? STRINGS.risingNoBaseline : STRINGS.noBaseline
+}
+
+/** Which sensors an answer leaves out, each with the reason where it is known. */
+export function leftOutText(sensors: readonly string[], known: readonly LeftOut[]): string {
+  const reasons = sensors.map(sensor => {
+    const part = known.find(one => one.sensor === sensor)
+    if (!part) return STRINGS.leftOut.unknown(sensor)
+    if (isTooLittle(part.before) && isTooLittle(part.now)) {
+      return STRINGS.leftOut.both(sensor, formatShare(part.before), formatShare(part.now))
+    }
+    if (isTooLittle(part.before)) return STRINGS.leftOut.before(sensor, formatShare(part.before))
+    return isTooLittle(part.now) ? STRINGS.leftOut.now(sensor, formatShare(part.now)) : STRINGS.leftOut.unknown(sensor)
+  })
+  return STRINGS.leftOut.sentence(reasons)
 }

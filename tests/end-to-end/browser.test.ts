@@ -259,7 +259,7 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
     await settled()
     expect(await page.locator('h1').innerText()).toContain('23/tcp telnet')
     expect(await page.title()).toContain('23/tcp')
-    const own = (await answer('ports', '?protocol=tcp&port=23&compare=none')).rows[0]!
+    const own = (await answer('ports', '?protocol=tcp&port=23')).rows[0]!
     const ranked = (await answer('ports', '?limit=1000')).rows.find(
       row => row.protocol === 'tcp' && row.service_port === 23,
     )!
@@ -281,11 +281,62 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
     expect(shown.map(cells => [cells[0], cells[2], cells[4]])).toEqual(
       sources.rows.map(row => [row.src_addr, String(row.packet_count), String(row.sensor_count)]),
     )
-    // Packets of the sensors add up to the packets of the port.
+    // Packets of all sensors add up to the packets of the port, those included that a comparison leaves out.
+    const everywhere = (await answer('ports', '?protocol=tcp&port=23&compare=none')).rows[0]!
     const sensors = await tableRows('port-sensors')
-    expect(sensors.reduce((sum, cells) => sum + Number(cells[2]), 0)).toBe(own.packet_count)
+    expect(sensors.reduce((sum, cells) => sum + Number(cells[2]), 0)).toBe(everywhere.packet_count)
     const all = await answer('sensors')
     expect(sensors.map(cells => Number(cells[4]!))).toEqual(all.rows.map(row => expect.closeTo(row.coverage, 6)))
+  })
+
+  it('takes protocols and economies in the search box', async () => {
+    await open('/')
+    for (const [text, query] of [
+      ['icmp', /protocol=icmp/],
+      ['Indonesia', /economy=ID/],
+      ['th', /economy=TH/],
+    ] as const) {
+      await page.locator('#port-box').fill(text)
+      await page.keyboard.press('Enter')
+      await page.waitForURL(query)
+    }
+    await page.locator('#port-box').fill('icmp 8/0')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/\/port\/icmp\/2048/)
+    await settled()
+  })
+
+  it('lists as rising only what rose, as it says of scan packets', async () => {
+    await open('/')
+    const items = await page.locator('.rising li').allInnerTexts()
+    expect(items.length).toBeGreaterThan(0)
+    expect(await page.locator('section[aria-labelledby=rising-title]').innerText()).toContain('Of scan packets')
+    for (const item of items) {
+      const factor = /×([\d.,]+)/.exec(item)?.[1]
+      if (factor) expect(Number(factor.replaceAll(',', '')), item).toBeGreaterThanOrEqual(1.5)
+      else expect(item).toContain('new')
+    }
+  })
+
+  it('hatches no hour that is still to come', async () => {
+    const today = new Date().toISOString().slice(0, 10)
+    const tomorrow = new Date(Date.now() + 24 * HOUR_MILLISECONDS).toISOString().slice(0, 10)
+    const after = new Date(Date.now() + 48 * HOUR_MILLISECONDS).toISOString().slice(0, 10)
+    await open(`/?v=1&since=${tomorrow}&until=${after}`)
+    expect(await page.locator('section[aria-labelledby=reporting-title]').innerText()).toContain('not begun yet')
+    expect(await page.locator('.hatch-note').count()).toBe(0)
+    await open(`/?v=1&since=${today}&until=${tomorrow}`)
+    expect(await page.locator('.strip-bar rect.outside').count()).toBeGreaterThan(0)
+  })
+
+  it('says on an open hub that nobody has to sign in', async () => {
+    await open('/sign-in')
+    expect(await page.title()).toContain('Sign in')
+    await page.getByText('Go to the numbers').click()
+    await page.waitForURL(`${hub.url}/`)
+    await settled()
+    await open('/nowhere')
+    expect(await page.title()).toContain('No such page')
   })
 
   it('can be walked by keyboard alone', async () => {
@@ -301,7 +352,7 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
     expect(await page.locator('dialog.help').isVisible()).toBe(false)
 
     await page.keyboard.press('t')
-    expect(await page.evaluate(() => document.activeElement!.textContent)).toBe('7 d')
+    expect(await page.evaluate(() => document.activeElement!.textContent)).toBe('7 days')
     await page.keyboard.press('Shift+Tab')
     await page.keyboard.press('Shift+Tab')
     await page.keyboard.press('Enter')
@@ -398,9 +449,9 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
       if (held++ === 0) await new Promise(resolve => setTimeout(resolve, 1500))
       await route.continue().catch(() => undefined)
     })
-    await page.locator('.presets a', { hasText: /^28 d$/ }).click()
+    await page.locator('.presets a', { hasText: /^28 days$/ }).click()
     await page.waitForTimeout(100)
-    await page.locator('.presets a', { hasText: /^24 h$/ }).click()
+    await page.locator('.presets a', { hasText: /^1 day$/ }).click()
     await settled()
     await page.waitForTimeout(2000)
     expect(held).toBeGreaterThan(1)

@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest'
 import {
   alignTraffic,
   bucketTimes,
+  countableSeconds,
   coverageBySensor,
   coverageRuns,
+  expectedCounts,
   listeningCounts,
   weightedRate,
 } from '../../../dashboard/web/align.ts'
@@ -90,12 +92,27 @@ describe('coverage', () => {
   })
 
   it('joins buckets alike into runs that end with the range', () => {
-    expect(coverageRuns([1, 0.99, 0, 0.4], { since: 0, until: 3.5 * HOUR }, HOUR)).toEqual([
+    expect(
+      coverageRuns([1, 0.99, 0, 0.4], [HOUR, HOUR, HOUR, HOUR / 2], { since: 0, until: 3.5 * HOUR }, HOUR),
+    ).toEqual([
       { from: 0, to: 2 * HOUR, level: 'full', coverage: 0.995 },
       { from: 2 * HOUR, to: 3 * HOUR, level: 'none', coverage: 0 },
       { from: 3 * HOUR, to: 3.5 * HOUR, level: 'part', coverage: 0.4 },
     ])
-    expect(coverageRuns([], range, HOUR)).toEqual([])
+    expect(coverageRuns([], [], range, HOUR)).toEqual([])
+  })
+
+  it('misses nothing before a sensor began, nor in hours to come', () => {
+    const countable = countableSeconds(range, HOUR, 1.5 * HOUR, 2.25 * HOUR)
+    expect(countable).toEqual([0, HOUR / 2, HOUR / 4, 0])
+    expect(coverageRuns([0, 1], countable, range, HOUR).map(run => run.level)).toEqual([
+      'outside',
+      'full',
+      'none',
+      'outside',
+    ])
+    const all = countableSeconds(range, HOUR, undefined, 9 * HOUR)
+    expect(expectedCounts([countable, all], 4)).toEqual([1, 2, 2, 1])
   })
 
   it('counts who listened at least half of a bucket', () => {
@@ -116,14 +133,15 @@ describe('coverage', () => {
 })
 
 describe('weightedRate', () => {
+  const passed = [HOUR, HOUR, HOUR, HOUR]
   it('is packets by exposure of the whole range', () => {
     // 12 packets in 1 h and 2 packets in 0.5 h of one address: 14 packets in 1.5 h.
     const rows = [traffic(0, 'a', 12 * 24), traffic(1, 'a', (2 / 0.5) * 24)]
-    expect(weightedRate(rows, [1, 0.5, 0, 0], range, HOUR)).toBeCloseTo((14 / 1.5) * 24)
+    expect(weightedRate(rows, [1, 0.5, 0, 0], passed, range, HOUR)).toBeCloseTo((14 / 1.5) * 24)
   })
 
   it('counts silent buckets that were listened to, and says nothing without exposure', () => {
-    expect(weightedRate([traffic(0, 'a', 24)], [1, 1, 0, 0], range, HOUR)).toBe(12)
-    expect(weightedRate([], [0, 0, 0, 0], range, HOUR)).toBeNull()
+    expect(weightedRate([traffic(0, 'a', 24)], [1, 1, 0, 0], passed, range, HOUR)).toBe(12)
+    expect(weightedRate([], [0, 0, 0, 0], passed, range, HOUR)).toBeNull()
   })
 })
