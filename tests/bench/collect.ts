@@ -51,7 +51,7 @@ async function compare(folder: string): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) {
     for (const [name, command] of present) {
       const out = await mkdtemp(join(folder, 'out-'))
-      results.get(name)!.push(await measure(command(out)))
+      results.get(name)!.push(await measure(command(out), out))
       await rm(out, { recursive: true })
     }
   }
@@ -63,7 +63,7 @@ async function compare(folder: string): Promise<void> {
       print(`hirundo / ${name}: ${(own / median(runs.map(run => run.seconds))).toFixed(2)} of its time`)
   }
   const out = await mkdtemp(join(folder, 'out-'))
-  const stream = await measure(collect('-', out), { path, passes: STREAM_PASSES })
+  const stream = await measure(collect('-', out), out, { path, passes: STREAM_PASSES })
   print(`${STREAM_PASSES} passes through standard input: ${stream.residentMegabytes.toFixed(0)} MB resident at most`)
 }
 
@@ -86,7 +86,7 @@ function resultLine(name: string, runs: readonly Measured[], packets: number): s
 
 async function simulate(out: string): Promise<{ path: string; packets: number; telescope: string }> {
   const shape = ['--scenario', 'single', '--packets', String(PACKETS), '--days', '1', '--seed', '1']
-  await measure([process.execPath, PROGRAM, 'simulate', ...shape, '--out', out])
+  await measure([process.execPath, PROGRAM, 'simulate', ...shape, '--out', out], tmpdir())
   const truth = JSON.parse(await readFile(join(out, 'truth.json'), 'utf8')) as {
     sensors: { prefixes: string[] }[]
     captures: { path: string; packets: number }[]

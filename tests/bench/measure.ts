@@ -17,16 +17,18 @@ const TIME_FORMAT = '%e %U %S %M'
 
 /**
  * Runs a command to its end, on the first processor alone where `taskset` is there.
- * @param passes how often the file is fed to standard input, one after the other; 0 for no input
+ * @param folder current folder of the command: some leave files there
+ * @param input file for standard input, and how often it is fed, one after the other; null for no input
  */
 export async function measure(
   command: readonly string[],
+  folder: string,
   input: { readonly path: string; readonly passes: number } | null = null,
 ): Promise<Measured> {
   const report = join(tmpdir(), `hirundo-time-${process.pid}`)
   const pinned = hasCommand('taskset') ? ['taskset', '-c', '0'] : []
   const [program, ...args] = [...pinned, TIME, '-o', report, '-f', TIME_FORMAT, ...command]
-  const child = spawn(program!, args, { stdio: [input ? 'pipe' : 'ignore', 'ignore', 'ignore'] })
+  const child = spawn(program!, args, { cwd: folder, stdio: [input ? 'pipe' : 'ignore', 'ignore', 'ignore'] })
   const ended = new Promise<number | null>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', resolve)
