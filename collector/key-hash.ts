@@ -4,8 +4,6 @@ import { randomFillSync } from 'node:crypto'
  * NH of 16-bit halves (Black, Halevi, Krawczyk, Krovetz and Rogaway 1999, UMAC), seeded anew in each process: two
  * different keys agree with probability 2⁻¹⁶ at most, whoever chose them. So nobody can aim packets at one chain of
  * the index. It decides nothing that is written: rows are in order of appearance.
- *
- * The seeds are constants of the module, which the compiler puts into the code.
  */
 const SEEDS = randomFillSync(new Uint16Array(32))
 const [A0, A1, A2, A3, A4, A5, A6, A7] = SEEDS as unknown as Eight
