@@ -3,21 +3,6 @@ import type { CaptureError } from './capture-result.ts'
 /** A larger record is refused: libpcap's MAXIMUM_SNAPLEN. */
 export const CAPTURED_LENGTH_MAX = 262_144
 
-/**
- * Counts a frame of an Ethernet capture from its bytes[offset, end) alone, where it can.
- * @param view over the same memory
- * @param nanoseconds 0 to 999 999 999
- * @returns false when the frame must be decoded and handed over as a packet
- */
-export type OnFrame = (
-  bytes: Uint8Array,
-  view: DataView,
-  offset: number,
-  end: number,
-  seconds: number,
-  nanoseconds: number,
-) => boolean
-
 /** Turns the bytes of a capture, fed in pieces of any size, into packets. */
 export interface CaptureParser {
   readonly format: 'pcap' | 'pcapng'

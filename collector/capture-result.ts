@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../schemas/errors.ts'
-import type { OnFrame } from './capture-parser.ts'
+import type { OnFrame } from './packet.ts'
 
 /** Why reading stopped, or what made packets unreadable. The offset is in the decompressed content. */
 export interface CaptureError {

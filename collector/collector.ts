@@ -6,7 +6,6 @@ import { TelescopeError } from '../schemas/errors.ts'
 import { SCHEMA_VERSION } from '../schemas/flow.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { BATCH_TEMPORARY_FOLDER, BatchWriter, type WrittenBatch } from './batch-writer.ts'
-import type { OnFrame } from './capture-parser.ts'
 import type { CaptureResult, ReadOptions } from './capture-result.ts'
 import { PacketCounters } from './counters.ts'
 import { CoverageRecorder, type DeclaredSpan } from './coverage-recorder.ts'
@@ -14,7 +13,7 @@ import { DROP_NOT_FOR_TELESCOPE, DROP_TIME_INVALID } from './drop.ts'
 import { DstIndex } from './dst-index.ts'
 import { FlowTable } from './flow-table.ts'
 import { FrameShortcut } from './frame-shortcut.ts'
-import { Packet } from './packet.ts'
+import { type OnFrame, Packet } from './packet.ts'
 import { readCapture } from './read-capture.ts'
 
 /** After this second (in 2255) Unix microseconds are no exact numbers any more. */
@@ -197,8 +196,8 @@ export class Collector {
   /** @returns -1 when the packet joins a flow; its destination index is then found */
   #dropReason(packet: Packet, isTimeValid: boolean): number {
     if (packet.drop >= 0) return packet.drop
-    if (!this.#dstIndex.find(packet)) return DROP_NOT_FOR_TELESCOPE
-    return isTimeValid ? -1 : DROP_TIME_INVALID
+    const drop = this.#dstIndex.dropReason(packet)
+    return drop >= 0 || isTimeValid ? drop : DROP_TIME_INVALID
   }
 
   #endBatch(seconds: number, microseconds: number): void {

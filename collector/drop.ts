@@ -9,6 +9,7 @@ export const DROP_IP_VERSION_INVALID = DROP_REASON_NAMES.indexOf('ip_version_inv
 export const DROP_IP_HEADER_TRUNCATED = DROP_REASON_NAMES.indexOf('ip_header_truncated')
 export const DROP_IP_HEADER_INVALID = DROP_REASON_NAMES.indexOf('ip_header_invalid')
 export const DROP_NOT_FOR_TELESCOPE = DROP_REASON_NAMES.indexOf('not_for_telescope')
+export const DROP_FROM_TELESCOPE = DROP_REASON_NAMES.indexOf('from_telescope')
 export const DROP_TRANSPORT_TRUNCATED = DROP_REASON_NAMES.indexOf('transport_truncated')
 export const DROP_INTERFACE_UNKNOWN = DROP_REASON_NAMES.indexOf('interface_unknown')
 export const DROP_TIME_INVALID = DROP_REASON_NAMES.indexOf('time_invalid')

@@ -1,6 +1,7 @@
 import { createHmac, hkdfSync } from 'node:crypto'
 import { countIpv4Addresses, isIpv4, type Prefix } from '../schemas/address.ts'
 import { TelescopeError } from '../schemas/errors.ts'
+import { DROP_FROM_TELESCOPE, DROP_NONE, DROP_NOT_FOR_TELESCOPE } from './drop.ts'
 import type { Packet } from './packet.ts'
 import { createPermutation, type Permutation } from './permutation.ts'
 
@@ -56,6 +57,39 @@ export class DstIndex {
     this.#permutation = ipv4.length > 0 ? createPermutation(key, countIpv4Addresses(ipv4)) : null
     this.#ipv6 = telescope.filter(prefix => !isIpv4Prefix(prefix)).map(ipv6Range)
     this.#hmacKey = new Uint8Array(hkdfSync('sha256', key, new Uint8Array(0), 'hirundo dst_index ipv6', 32))
+  }
+
+  /**
+   * Why the addresses of a packet keep it out of the flows. No dark address may stay in what is kept: a packet whose
+   * source is one is dropped, and a quoted victim that is one is forgotten.
+   * @returns DROP_NONE when it joins a flow; its destination index is then in `high` and `low`
+   */
+  dropReason(packet: Packet): number {
+    if (!this.find(packet)) return DROP_NOT_FOR_TELESCOPE
+    const { src0, src1, src2, src3, quotedDst0, quotedDst1, quotedDst2, quotedDst3 } = packet
+    if (this.#holds(packet.ipVersion, src0, src1, src2, src3)) return DROP_FROM_TELESCOPE
+    if (
+      packet.quotedVersion !== 0 &&
+      this.#holds(packet.quotedVersion, quotedDst0, quotedDst1, quotedDst2, quotedDst3)
+    ) {
+      packet.quotedVersion = 0
+    }
+    return DROP_NONE
+  }
+
+  /** @param address signed or not */
+  holdsIpv4(address: number): boolean {
+    const unsigned = address >>> 0
+    const lasts = this.#ipv4Last
+    for (let at = 0; at < lasts.length; at++) {
+      if (unsigned <= lasts[at]!) return unsigned >= this.#ipv4First[at]!
+    }
+    return false
+  }
+
+  #holds(ipVersion: number, word0: number, word1: number, word2: number, word3: number): boolean {
+    if (ipVersion === 4) return this.holdsIpv4(word3)
+    return this.#ipv6.some(range => isWithin(range, word0, word1, word2, word3))
   }
 
   /**

@@ -115,6 +115,7 @@ export class FrameShortcut {
     const place = this.#dstIndex.placeOfIpv4(dst)
     if (place < 0) return false
     const src = view.getInt32(offset + 26)
+    if (this.#dstIndex.holdsIpv4(src)) return false
     const ttl = bytes[offset + 22]!
     const srcPort = view.getUint16(offset + 34)
     const dstPort = view.getUint16(offset + 36)
@@ -162,6 +163,7 @@ export class FrameShortcut {
     const place = this.#dstIndex.placeOfIpv4(dst)
     if (place < 0) return false
     const src = view.getInt32(offset + 26)
+    if (this.#dstIndex.holdsIpv4(src)) return false
     const ttl = view.getUint8(offset + 22)
     const srcPort = view.getUint16(offset + 34)
     const dstPort = view.getUint16(offset + 36)

@@ -3,7 +3,7 @@ import { DROP_REASON_NAMES } from '../schemas/drop-reason.ts'
 import { TRAFFIC_CLASSES } from '../schemas/protocol.ts'
 import { TOOLS } from '../schemas/tool.ts'
 import { classify } from './classify.ts'
-import { DROP_IP_HEADER_TRUNCATED, DROP_NONE, DROP_NOT_FOR_TELESCOPE } from './drop.ts'
+import { DROP_FROM_TELESCOPE, DROP_IP_HEADER_TRUNCATED, DROP_NONE, DROP_NOT_FOR_TELESCOPE } from './drop.ts'
 import type { Packet } from './packet.ts'
 import { matchTools } from './tools.ts'
 
@@ -114,7 +114,7 @@ function addressText(packet: Packet, word0: number, word1: number, word2: number
 
 /** Class and tools are told of every packet whose headers were read, also of one for another address. */
 function isJudged({ drop }: Packet): boolean {
-  return drop === DROP_NONE || drop === DROP_NOT_FOR_TELESCOPE
+  return drop === DROP_NONE || drop === DROP_NOT_FOR_TELESCOPE || drop === DROP_FROM_TELESCOPE
 }
 
 function classText(packet: Packet): string {

@@ -112,3 +112,18 @@ export class Packet {
 
 /** Called for each packet in order of the capture, synchronously; the packet is valid only during the call. */
 export type OnPacket = (packet: Packet) => void
+
+/**
+ * Counts a frame of an Ethernet capture from its bytes[offset, end) alone, where it can.
+ * @param view over the same memory
+ * @param nanoseconds 0 to 999 999 999
+ * @returns false when the frame must be decoded and handed over as a packet
+ */
+export type OnFrame = (
+  bytes: Uint8Array,
+  view: DataView,
+  offset: number,
+  end: number,
+  seconds: number,
+  nanoseconds: number,
+) => boolean

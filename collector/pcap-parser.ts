@@ -1,8 +1,8 @@
-import { CAPTURED_LENGTH_MAX, type CaptureParser, type OnFrame } from './capture-parser.ts'
+import { CAPTURED_LENGTH_MAX, type CaptureParser } from './capture-parser.ts'
 import type { CaptureError } from './capture-result.ts'
 import { decode } from './decode.ts'
 import { isLinkTypeSupported, LINK_ETHERNET } from './link-type.ts'
-import type { OnPacket, Packet } from './packet.ts'
+import type { OnFrame, OnPacket, Packet } from './packet.ts'
 import { be32, le32 } from './word.ts'
 
 /** Classic pcap, as draft-ietf-opsawg-pcap describes it. */

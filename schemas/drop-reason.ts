@@ -10,6 +10,8 @@ export const DROP_REASONS = {
   ip_header_truncated: 'The capture ends within the IP header or an extension header.',
   ip_header_invalid: 'An IP header length that is impossible.',
   not_for_telescope: 'The destination is no dark address of this sensor.',
+  from_telescope:
+    'The source is a dark address of this sensor too: forged, or sent by the sensor itself. As a source it would give a dark address away.',
   transport_truncated: 'Too little of the TCP, UDP or ICMP header was captured to know ports or type.',
   time_invalid: 'The time of the packet is before 1970 or after 2255, where microseconds end to be exact.',
   interface_unknown: 'A pcapng packet names an interface that was not described before it.',

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { parseTelescope } from '../../schemas/address.ts'
 import type { Command } from '../../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
-import { DROP_NONE, DROP_NOT_FOR_TELESCOPE } from '../drop.ts'
+import { DROP_NONE } from '../drop.ts'
 import { DstIndex } from '../dst-index.ts'
 import { LineOutput } from '../line-output.ts'
 import { listCaptures } from '../list-captures.ts'
@@ -50,7 +50,7 @@ was printed.`,
 function telescopeMarker(telescope: string): (packet: Packet) => void {
   const dstIndex = new DstIndex(parseTelescope(telescope), randomBytes(32))
   return packet => {
-    if (packet.drop === DROP_NONE && !dstIndex.find(packet)) packet.drop = DROP_NOT_FOR_TELESCOPE
+    if (packet.drop === DROP_NONE) packet.drop = dstIndex.dropReason(packet)
   }
 }
 

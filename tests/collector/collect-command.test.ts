@@ -208,7 +208,8 @@ describe('hirundo collect', () => {
   it.skipIf(!requireExternal('tcpdump, as root', canCapture))('Ctrl-C on tcpdump loses no packet', async () => {
     const { child, summary } = collectLive('--telescope', '127.0.0.0/24')
     const socket = createSocket('udp4')
-    await new Promise<void>(resolve => socket.bind(0, '127.0.0.1', resolve))
+    // Not from the telescope itself.
+    await new Promise<void>(resolve => socket.bind(0, '127.0.1.1', resolve))
     const { port } = socket.address()
     // Packets leave the kernel at once, and then lie in the buffer of tcpdump's output.
     const filter = ['--immediate-mode', '-Q', 'in', 'udp', 'and', 'dst', 'port', String(port)]
@@ -226,8 +227,10 @@ describe('hirundo collect', () => {
     child.kill('SIGINT')
     tcpdump.kill('SIGINT')
     const { captures } = await summary()
-    expect(said).toMatch(/^40 packets captured/m)
-    expect(captures).toMatchObject([{ packets_read: 40, packets_kept: 40, error: null }])
+    // On a busy machine the kernel may drop some before tcpdump; none may be lost behind it.
+    const captured = Number(/^(\d+) packets? captured/m.exec(said)?.[1])
+    expect(captured).toBeGreaterThan(0)
+    expect(captures).toMatchObject([{ packets_read: captured, packets_kept: captured, error: null }])
   })
 })
 

@@ -490,7 +490,7 @@ describe('the packet quoted in an ICMP error', () => {
 test('each drop reason of decoding has a case above', () => {
   const cases = [...LINK_CASES, ...IPV4_CASES, ...IPV6_CASES, ...TCP_CASES, ...UDP_AND_ICMP_CASES]
   const seen = new Set(cases.map(({ line }) => line.slice(line.lastIndexOf(',') + 1)))
-  const ofReaders = new Set(['not_for_telescope', 'time_invalid', 'interface_unknown'])
+  const ofReaders = new Set(['not_for_telescope', 'from_telescope', 'time_invalid', 'interface_unknown'])
   expect(DROP_REASON_NAMES.filter(name => !seen.has(name) && !ofReaders.has(name))).toEqual([])
 })
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { DROP_FROM_TELESCOPE, DROP_NONE, DROP_NOT_FOR_TELESCOPE } from '../../collector/drop.ts'
 import { DstIndex } from '../../collector/dst-index.ts'
 import { Packet } from '../../collector/packet.ts'
 import { createPermutation, SHUFFLE_SIZE_MAX } from '../../collector/permutation.ts'
@@ -121,5 +122,44 @@ describe('DstIndex', () => {
     expect(() => new DstIndex(parseTelescope(prefixes), KEY)).toThrow(
       expect.objectContaining({ code: 'TELESCOPE_TOO_LARGE' }),
     )
+  })
+})
+
+describe('a packet with a dark address as source or victim', () => {
+  const index = new DstIndex(parseTelescope('203.0.113.0/24,2001:db8:1::/64'), KEY)
+  const dark = (text: string) => Number(parseAddress(text) & 0xffff_ffffn)
+  const packetOf = (fields: Partial<Packet>) =>
+    Object.assign(new Packet(), { ipVersion: 4, src2: 0xffff, dst2: 0xffff, dst3: dark('203.0.113.7'), ...fields })
+
+  it.each([
+    ['is kept when it comes from elsewhere', { src3: dark('198.18.0.1') }, DROP_NONE],
+    ['is dropped when its source is dark', { src3: dark('203.0.113.9') }, DROP_FROM_TELESCOPE],
+    ['is dropped when it is sent to itself', { src3: dark('203.0.113.7') }, DROP_FROM_TELESCOPE],
+    ['is not for us at all', { src3: dark('203.0.113.9'), dst3: dark('198.18.0.1') }, DROP_NOT_FOR_TELESCOPE],
+    [
+      'is dropped over IPv6, too',
+      {
+        ipVersion: 6,
+        src0: 0x20010db8,
+        src1: 0x10000,
+        src3: 5,
+        dst0: 0x20010db8,
+        dst1: 0x10000,
+        dst2: 0,
+        dst3: 6,
+        src2: 0,
+      },
+      DROP_FROM_TELESCOPE,
+    ],
+  ])('%s', (_why, fields, drop) => {
+    expect(index.dropReason(packetOf(fields))).toBe(drop)
+  })
+
+  it('forgets a quoted victim that is dark, and keeps another', () => {
+    const quoting = (text: string) =>
+      packetOf({ src3: dark('198.18.0.1'), quotedVersion: 4, quotedDst2: 0xffff, quotedDst3: dark(text) })
+    const [ours, theirs] = [quoting('203.0.113.9'), quoting('198.18.9.9')]
+    expect([index.dropReason(ours), index.dropReason(theirs)]).toEqual([DROP_NONE, DROP_NONE])
+    expect([ours.quotedVersion, theirs.quotedVersion]).toEqual([0, 4])
   })
 })
