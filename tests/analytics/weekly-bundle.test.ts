@@ -29,7 +29,8 @@ async function region(): Promise<{ storage: Storage; setClock(seconds: number): 
   await register('off')
   clock = at(2, 12)
   await register('late')
-  clock = THURSDAY
+  // A declared span must have passed when it is counted; the questions are asked on an earlier day.
+  clock = at(7)
   const folder = temporaryFolder()
   const upload = (sensor: string, ...spans: [number, number][]) =>
     testUpload(folder, {
@@ -47,6 +48,7 @@ async function region(): Promise<{ storage: Storage; setClock(seconds: number): 
     upload('off', [at(0), at(1)], [at(2, 12), at(7)]),
     upload('late', [at(2, 12), at(7)]),
   ])
+  clock = THURSDAY
   return {
     storage,
     setClock(seconds) {
