@@ -87,8 +87,7 @@ function build() {
   const bin = name => join(ROOT, 'node_modules', name)
   // Types are the business of `npm run check`; a start only needs the code.
   run('tsc', process.execPath, [bin('typescript/bin/tsc'), '-p', '.', '--noCheck'])
-  if (existsSync(join(ROOT, 'vite.config.ts')))
-    run('vite build', process.execPath, [bin('vite/bin/vite.js'), 'build', '--logLevel', 'warn'])
+  run('vite build', process.execPath, [bin('vite/bin/vite.js'), 'build', '--logLevel', 'warn'])
   mkdirSync(join(ROOT, 'dist'), { recursive: true })
   writeFileSync(BUILT, '')
   utimesSync(BUILT, started, started)
