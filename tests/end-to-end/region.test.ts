@@ -108,8 +108,9 @@ beforeAll(async () => {
     collected.set(sensor, JSON.parse(made.stdout) as CollectSummary)
     await hirundoSucceeds(['send', '--spool', spool, '--hub', hub.url, '--identity', identity])
   }
+  // Without a range every registered sensor is in the answer, also one of which nothing is counted yet.
   await until('everything is counted', async () =>
-    (await ask('sensors', range())).rows.every(row => row.pending_count === 0),
+    (await ask('sensors', {})).rows.every(row => row.pending_count === 0),
   )
 }, 180_000)
 
