@@ -26,6 +26,10 @@ describe('every error has one shape', () => {
   it.each([
     ['no such path', { method: 'GET', url: '/api/v1/nothing' }, 404, 'NOT_FOUND'],
     ['no such path, and no page is built', { method: 'GET', url: '/port/tcp/23' }, 404, 'NOT_FOUND'],
+    ['a parameter of health', { method: 'GET', url: '/api/v1/health?x=1' }, 400, 'QUERY_INVALID'],
+    ['a parameter of ready', { method: 'GET', url: '/api/v1/ready?x=1' }, 400, 'QUERY_INVALID'],
+    ['a parameter of status', { method: 'GET', url: '/api/v1/status?x=1' }, 400, 'QUERY_INVALID'],
+    ['a parameter of openapi.json', { method: 'GET', url: '/api/v1/openapi.json?x=1' }, 400, 'QUERY_INVALID'],
     ['an escape that is broken', { method: 'GET', url: '/api/v1/%zz' }, 400, 'QUERY_INVALID'],
     ['a path parameter that is no digest', { method: 'GET', url: '/api/v1/receipts/abc' }, 400, 'QUERY_INVALID'],
     [

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { Status } from '../../../schemas/api.ts'
+import { parametersJsonSchema, type Status } from '../../../schemas/api.ts'
 import { scopeOf } from '../access.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
 import { SOFTWARE_VERSION } from '../package-root.ts'
@@ -35,18 +35,28 @@ const STATUS_SCHEMA = {
 
 const ANSWER = { type: 'object', required: ['status'], properties: { status: text } }
 
+/** These take no parameters, and refuse any. */
+const querystring = parametersJsonSchema({})
+
 /** `/health` (the process answers), `/ready` (it takes uploads and answers questions), `/status`, the API document. */
 export function addHealthRoutes(app: FastifyInstance, parts: ServerParts): void {
   app.get(
     '/api/v1/health',
-    { config: { access: 'anything' }, schema: { summary: 'The process answers.', response: { 200: ANSWER } } },
+    {
+      config: { access: 'anything' },
+      schema: { summary: 'The process answers.', querystring, response: { 200: ANSWER } },
+    },
     async () => ({ status: 'ok' }),
   )
   app.get(
     '/api/v1/ready',
     {
       config: { access: 'anything' },
-      schema: { summary: 'The hub takes uploads and answers questions.', response: { 200: ANSWER, 503: ERROR_SCHEMA } },
+      schema: {
+        summary: 'The hub takes uploads and answers questions.',
+        querystring,
+        response: { 200: ANSWER, 503: ERROR_SCHEMA },
+      },
     },
     async () => {
       // A storage that cannot be read throws here, and the answer is its error.
@@ -60,6 +70,7 @@ export function addHealthRoutes(app: FastifyInstance, parts: ServerParts): void 
       config: { access: 'anything' },
       schema: {
         summary: 'What the hub says about itself, as far as the caller may see.',
+        querystring,
         response: { 200: STATUS_SCHEMA },
       },
     },
@@ -76,5 +87,7 @@ export function addHealthRoutes(app: FastifyInstance, parts: ServerParts): void 
       }
     },
   )
-  app.get('/api/v1/openapi.json', { config: { access: 'anything' }, schema: { hide: true } }, async () => app.swagger())
+  app.get('/api/v1/openapi.json', { config: { access: 'anything' }, schema: { hide: true, querystring } }, async () =>
+    app.swagger(),
+  )
 }
