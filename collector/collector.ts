@@ -14,10 +14,8 @@ import { DstIndex } from './dst-index.ts'
 import { FlowTable } from './flow-table.ts'
 import { FrameShortcut } from './frame-shortcut.ts'
 import { type OnFrame, Packet } from './packet.ts'
+import { isTimeValid } from './pcapng-time.ts'
 import { readCapture } from './read-capture.ts'
-
-/** After this second (in 2255) Unix microseconds are no exact numbers any more. */
-const SECONDS_MAX = Math.floor(Number.MAX_SAFE_INTEGER / MICROSECONDS) - 1
 
 /**
  * From this size on a batch becomes durable while the next packets are read. So many flows are more than a chunk of a
@@ -172,13 +170,13 @@ export class Collector {
   #count(packet: Packet): void {
     this.#settle()
     const { seconds } = packet
-    const isTimeValid = seconds >= 0 && seconds <= SECONDS_MAX
+    const hasTime = isTimeValid(seconds)
     const microseconds = seconds * MICROSECONDS + Math.trunc(packet.nanoseconds / 1000)
-    if (isTimeValid) {
+    if (hasTime) {
       if (microseconds < this.#captureFirst) this.#captureFirst = microseconds
       if (microseconds > this.#captureLast) this.#captureLast = microseconds
     }
-    const drop = this.#dropReason(packet, isTimeValid)
+    const drop = this.#dropReason(packet, hasTime)
     if (drop >= 0) {
       this.#counters.read++
       this.#counters.drops[drop]!++
@@ -194,10 +192,10 @@ export class Collector {
   }
 
   /** @returns -1 when the packet joins a flow; its destination index is then found */
-  #dropReason(packet: Packet, isTimeValid: boolean): number {
+  #dropReason(packet: Packet, hasTime: boolean): number {
     if (packet.drop >= 0) return packet.drop
     const drop = this.#dstIndex.dropReason(packet)
-    return drop >= 0 || isTimeValid ? drop : DROP_TIME_INVALID
+    return drop >= 0 || hasTime ? drop : DROP_TIME_INVALID
   }
 
   #endBatch(seconds: number, microseconds: number): void {
