@@ -134,7 +134,7 @@ export class FrameShortcut {
       const start = offset + TRANSPORT_OFFSET
       decodeTcpOptions(bytes, start + TCP_HEADER_BYTES, start + (lengthAndFlags >>> 12) * 4, end, options)
     }
-    const tools = matchIpv4TcpTools(options, ipId, ttl, dst, dstPort, seq, flags, window)
+    const tools = matchIpv4TcpTools(options, ipId, ttl, dst, dstPort, seq, flags, window, view.getInt32(offset + 42))
     const signs = tools | (ipv4SpoofBits(src, dst, ttl, srcPort, dstPort, flags) << SIGN_SPOOF_SHIFT)
     const header = PROTOCOL.tcp | (ttl << 8) | (trafficClass << 20) | (backscatterSlot(second, trafficClass) << 24)
     const isScan = trafficClass === CLASS_SCAN
