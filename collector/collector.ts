@@ -199,7 +199,7 @@ export class Collector {
     }
     const isLater = hasTime && seconds >= this.#windowEnd
     if (isLater || this.#batchPackets >= this.#packetsMax) {
-      this.#flush(hasTime ? microseconds : 0)
+      if (this.#batchPackets > 0) this.#flush(hasTime ? microseconds : 0)
       this.#batchPackets = 0
       // Late packets of an earlier window stay in the batch at hand: the window never goes back.
       if (isLater) this.#windowEnd = (Math.floor(seconds / this.#batchSeconds) + 1) * this.#batchSeconds

@@ -102,6 +102,8 @@ export function clearDecoded(packet: Packet): void {
   packet.tcpFlags = -1
   packet.tcpSeq = -1
   packet.tcpWindow = -1
+  packet.tcpAck = -1
+  packet.udpProbe = 0
   packet.tcpMss = -1
   packet.tcpWindowScale = -1
   packet.tcpOptionKinds = 0

@@ -83,6 +83,10 @@ export class Packet {
   /** Unsigned 32 bits. */
   tcpSeq = UNSIGNED
   tcpWindow = -1
+  /** Unsigned 32 bits, also where the ACK flag is not set. */
+  tcpAck = UNSIGNED
+  /** The request in a UDP payload: position in UDP_PROBE_NAMES, 0 for none, unknown or not captured. */
+  udpProbe = 0
 
   // TCP options, read for packets with SYN only
   /** Maximum segment size option, 0 to 65 535; -1 without one. */

@@ -13,8 +13,8 @@ export const command: Command = {
   summary: 'says what is in a capture, for people',
   usage: `hirundo inspect CAPTURE... [--json]
 
-Format, link types, times, packets, classes, protocols, ports, sources, tools, what would not be counted and why, and
-the dark prefixes that the capture is likely of. CAPTURE is a file, a directory or - (standard input), pcap or pcapng,
+Format, link types, times, packets, classes, protocols, ports, sources with the evidence for their tools, tools, UDP
+probes, what would not be counted and why, and the dark prefixes that the capture is likely of. CAPTURE is a file, a directory or - (standard input), pcap or pcapng,
 plain or gzip.
 
   --json    one JSON object: { "captures": [...] }

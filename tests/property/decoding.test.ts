@@ -6,6 +6,7 @@ import { decode } from '../../collector/decode.ts'
 import { Packet } from '../../collector/packet.ts'
 import { packetCsv } from '../../collector/packet-line.ts'
 import { DROP_REASON_NAMES } from '../../schemas/drop-reason.ts'
+import { UDP_PROBE_NAMES } from '../../schemas/udp-probe.ts'
 import { pcap } from '../support/capture-builder.ts'
 import { ROOT } from '../support/external.ts'
 import { concat, ethernet, hex, icmp, ipv4, ipv6, tcp, udp } from '../support/frame-builder.ts'
@@ -57,6 +58,8 @@ const BOUNDS: Readonly<Partial<Record<keyof Packet, readonly [number, number]>>>
   tcpFlags: [-1, 0xfff],
   tcpSeq: [-1, 0xffff_ffff],
   tcpWindow: PORT,
+  tcpAck: [-1, 0xffff_ffff],
+  udpProbe: [0, UDP_PROBE_NAMES.length - 1],
   tcpMss: PORT,
   tcpWindowScale: BYTE,
   tcpOptionKinds: [0, 0xff_ffff],

@@ -87,6 +87,7 @@ export interface TcpFields {
   readonly srcPort?: number
   readonly dstPort?: number
   readonly seq?: number
+  readonly ack?: number
   readonly flags?: number
   readonly window?: number
   /** A multiple of 4 bytes. */
@@ -101,7 +102,7 @@ export function tcp(fields: TcpFields = {}): Uint8Array {
     big(fields.srcPort ?? 40000, 2),
     big(fields.dstPort ?? 23, 2),
     big(fields.seq ?? 0x01020304, 4),
-    big(0, 4),
+    big(fields.ack ?? 0, 4),
     big((fields.headerWords ?? 5 + options.length / 4) * 4096 + (fields.flags ?? 2), 2),
     big(fields.window ?? 1024, 2),
     big(0, 4),
