@@ -36,6 +36,8 @@ export interface CollectorOptions {
   readonly batchSeconds?: number
   /** When the sensor listened, as its operator says. */
   readonly declared?: DeclaredSpan | null
+  /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts. Default: 0. */
+  readonly decodeOptions?: number
   /** For tests: keys at which the flow table is flushed. */
   readonly flowsMax?: number
   /** For tests: false makes every packet go the general way. */
@@ -77,6 +79,7 @@ export class Collector {
     this.#table = new FlowTable(options.flowsMax === undefined ? {} : { flowsMax: options.flowsMax })
     this.#coverage = new CoverageRecorder(options.declared ?? null)
     this.#shortcut = new FrameShortcut(this.#table, this.#dstIndex)
+    this.#packet.decodeOptions = options.decodeOptions ?? 0
     this.#batchSeconds = options.batchSeconds ?? DAY_SECONDS
     removeAbandoned(options.out)
   }
@@ -108,7 +111,8 @@ export class Collector {
       shortcut.count(bytes, view, offset, end, seconds, nanoseconds)
     const result = await readCapture(path, this.#packet, packet => this.#count(packet), {
       ...options,
-      ...(this.#options.shortcut === false ? {} : { onFrame }),
+      // The shortcut knows the first IP header only.
+      ...(this.#options.shortcut === false || this.#packet.decodeOptions !== 0 ? {} : { onFrame }),
       onChunk: async bytes => {
         this.#settle()
         if (this.#finishingCount > 1) await this.#finishing
