@@ -37,17 +37,21 @@ describe.skipIf(!isPresent)('tunnels against tshark', () => {
     { file: 'zeek__erspanII.pcap', options: DECAPSULATE_ERSPAN, inside: 4 },
     { file: 'ndpi__vxlan.pcap', options: DECAPSULATE_VXLAN, inside: 127 },
     { file: 'zeek__vxlan.pcap', options: DECAPSULATE_VXLAN, inside: 10 },
-  ])('$file', async ({ file, options, inside }) => {
-    const theirs = await runTshark(SHARED_CAPTURES + file, 'a')
-    const inner = await readOurs(file, options)
-    expect(inner.map(columns)).toEqual(theirs.map((row, at) => columns(mapInnermostRow(row, at + 1))))
-    const outer = await readOurs(file, 0)
-    const first = await runTshark(SHARED_CAPTURES + file)
-    expect(outer.map(columns)).toEqual(first.map((row, at) => columns(mapRow(row, at + 1))))
-    const changed = inner.filter((row, at) => row.src !== outer[at]!.src || row.protocol !== outer[at]!.protocol)
-    expect(changed.length).toBe(inside)
-    // Without the name of this tunnel, all others do nothing.
-    const all = DECAPSULATE_IPIP | DECAPSULATE_GRE | DECAPSULATE_ERSPAN | DECAPSULATE_VXLAN | DECAPSULATE_GENEVE
-    expect(await readOurs(file, all & ~options)).toEqual(outer)
-  }, 120_000)
+  ])(
+    '$file',
+    async ({ file, options, inside }) => {
+      const theirs = await runTshark(SHARED_CAPTURES + file, 'a')
+      const inner = await readOurs(file, options)
+      expect(inner.map(columns)).toEqual(theirs.map((row, at) => columns(mapInnermostRow(row, at + 1))))
+      const outer = await readOurs(file, 0)
+      const first = await runTshark(SHARED_CAPTURES + file)
+      expect(outer.map(columns)).toEqual(first.map((row, at) => columns(mapRow(row, at + 1))))
+      const changed = inner.filter((row, at) => row.src !== outer[at]!.src || row.protocol !== outer[at]!.protocol)
+      expect(changed.length).toBe(inside)
+      // Without the name of this tunnel, all others do nothing.
+      const all = DECAPSULATE_IPIP | DECAPSULATE_GRE | DECAPSULATE_ERSPAN | DECAPSULATE_VXLAN | DECAPSULATE_GENEVE
+      expect(await readOurs(file, all & ~options)).toEqual(outer)
+    },
+    120_000,
+  )
 })
