@@ -4,8 +4,8 @@ import { decodeLlc } from './ethertype.ts'
 
 /** Frame control, destination, source. */
 const HEADER_BYTES = 13
-/** Long addresses and LLC; the highest bit tells synchronous frames from asynchronous ones. */
-const FORMAT = 0x70
+/** Asynchronous, long addresses, LLC; the low bits are a priority. */
+const FORMAT = 0xf0
 const FORMAT_LLC = 0x50
 
 /** FDDI (ANSI X3.139 section 7), then LLC (RFC 1390). */

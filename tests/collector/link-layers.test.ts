@@ -289,9 +289,9 @@ const LAN_CASES: readonly Case[] = [
   },
   { why: 'FDDI', linkType: 10, frame: concat(hex('50 020000000002 020000000001'), LLC_SYN), expected: '4' },
   {
-    why: 'FDDI, synchronous',
+    why: 'FDDI with a priority',
     linkType: 10,
-    frame: concat(hex('d7 020000000002 020000000001'), LLC_SYN6),
+    frame: concat(hex('57 020000000002 020000000001'), LLC_SYN6),
     expected: '6',
   },
   {
