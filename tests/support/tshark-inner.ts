@@ -25,7 +25,9 @@ export function mapInnermostRow(row: TsharkRow, index: number): Partial<OurRow> 
     Object.entries(row).map(([field, value]) => {
       const protocol = field.split('.')[0]!
       if (protocol === 'frame') return [field, value]
-      return [field, value.split(',')[countBefore(protocol)] ?? '']
+      // IPv6 headers have an ip.version, too.
+      const others = field === 'ip.version' ? countBefore('ipv6') : 0
+      return [field, value.split(',')[countBefore(protocol) + others] ?? '']
     }),
   ) as TsharkRow
   return mapRow({ ...picked, 'frame.protocols': inner.join(':') }, index)
