@@ -1,6 +1,6 @@
 import type { ToolEvidence } from '../schemas/tool-evidence.ts'
 import type { CaptureInspection, Counted, CountedSource } from './capture-inspection.ts'
-import { formatLinkType } from './link-type.ts'
+import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { formatCount } from './progress.ts'
 
 const LABEL_WIDTH = 12
@@ -11,7 +11,7 @@ export function inspectionText(inspection: CaptureInspection): string {
   const lines = [
     inspection.path,
     row('format', inspection.format ?? 'unknown'),
-    row('link type', inspection.link_types.map(({ number }) => formatLinkType(number)).join(', ') || 'none'),
+    row('link type', inspection.link_types.map(linkTypeText).join(', ') || 'none'),
     row('packets', `${formatCount(inspection.packets)}, ${bytesText(inspection)}`),
     ...timeRows(inspection),
     ...rows('classes', inspection.classes, inspection.packets),
@@ -29,6 +29,10 @@ export function inspectionText(inspection: CaptureInspection): string {
   }
   if (inspection.error) lines.push(row('error', `${inspection.error.message} [${inspection.error.code}]`))
   return lines.join('\n')
+}
+
+function linkTypeText({ number }: { readonly number: number }): string {
+  return isLinkTypeSupported(number) ? formatLinkType(number) : `${formatLinkType(number)}, not supported`
 }
 
 function row(label: string, text: string): string {

@@ -133,7 +133,7 @@ describe('packets', () => {
 
   test('a text file, an empty file, a link type that is not read: status 3 and the reason', async () => {
     const codes = []
-    for (const bytes of [Buffer.from('hello\n'), Buffer.from(''), pcap([{ frame: SYN }], { linkType: 127 })]) {
+    for (const bytes of [Buffer.from('hello\n'), Buffer.from(''), pcap([{ frame: SYN }], { linkType: 147 })]) {
       const { status, stderr } = await hirundo(['packets', file(bytes)])
       codes.push(`${status} ${/\[(\w+)\]/.exec(stderr)?.[1]}`)
     }
