@@ -14,8 +14,8 @@ export const command: Command = {
   usage: `hirundo inspect CAPTURE... [--json]
 
 Format, link types, times, packets, classes, protocols, ports, sources, tools, what would not be counted and why, and
-the dark prefixes that the capture is likely of. CAPTURE is a file, a directory or - (standard input), pcap or pcapng,
-plain or gzip.
+the dark prefixes that the capture is likely of. CAPTURE is a file, a directory or - (standard input): pcap, pcapng
+or snoop, plain or compressed with gzip, zstd or xz.
 
   --json    one JSON object: { "captures": [...] }
 
