@@ -1,5 +1,3 @@
-import { type FileHandle, open } from 'node:fs/promises'
-import type { Readable } from 'node:stream'
 import type { CaptureError } from './capture-result.ts'
 
 /** Bytes that come in order, once. */
@@ -10,81 +8,9 @@ export interface ByteSource {
   readonly error: CaptureError | null
   /**
    * Fills at most `length` bytes of the target from `offset` on.
-   * @returns how many; 0 at the end and after an error
+   * @returns how many; 0 at the end, after an error and once closed
    */
   read(target: Uint8Array, offset: number, length: number): Promise<number>
+  /** Ends a read that waits, too. May be called twice. */
   close(): Promise<void>
-}
-
-/** Opens a file, or standard input for `-`. What the system refuses is the error of the source, found on first read. */
-export function openByteSource(path: string): ByteSource {
-  return path === '-' ? new StreamSource(process.stdin) : new FileSource(path)
-}
-
-function unreadable(cause: unknown): CaptureError {
-  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error'
-  if (code === 'ENOENT') return { code: 'CAPTURE_NOT_FOUND', message: 'capture: there is no such file', offset: null }
-  const why = code === 'EACCES' ? 'permission denied' : code === 'EISDIR' ? 'it is a directory' : code
-  return { code: 'CAPTURE_UNREADABLE', message: `capture: cannot be read: ${why}`, offset: null }
-}
-
-class FileSource implements ByteSource {
-  bytesRead = 0
-  error: CaptureError | null = null
-  private handle: FileHandle | null = null
-  private readonly path: string
-
-  constructor(path: string) {
-    this.path = path
-  }
-
-  async read(target: Uint8Array, offset: number, length: number): Promise<number> {
-    if (this.error) return 0
-    try {
-      this.handle ??= await open(this.path, 'r')
-      const { bytesRead } = await this.handle.read(target, offset, length, null)
-      this.bytesRead += bytesRead
-      return bytesRead
-    } catch (cause) {
-      this.error = unreadable(cause)
-      return 0
-    }
-  }
-
-  async close(): Promise<void> {
-    await this.handle?.close()
-  }
-}
-
-class StreamSource implements ByteSource {
-  bytesRead = 0
-  error: CaptureError | null = null
-  private readonly chunks: AsyncIterator<Uint8Array>
-  private chunk: Uint8Array = new Uint8Array(0)
-
-  constructor(stream: Readable) {
-    this.chunks = stream[Symbol.asyncIterator]()
-  }
-
-  async read(target: Uint8Array, offset: number, length: number): Promise<number> {
-    while (this.chunk.length === 0) {
-      try {
-        const next = await this.chunks.next()
-        if (next.done) return 0
-        this.chunk = next.value
-      } catch (cause) {
-        this.error = unreadable(cause)
-        return 0
-      }
-    }
-    const count = Math.min(length, this.chunk.length)
-    target.set(this.chunk.subarray(0, count), offset)
-    this.chunk = this.chunk.subarray(count)
-    this.bytesRead += count
-    return count
-  }
-
-  async close(): Promise<void> {
-    await this.chunks.return?.()
-  }
 }

@@ -95,17 +95,16 @@ export class DecompressingSource implements ByteSource {
   }
 
   private async decompress(): Promise<void> {
-    const decompressor = await this.compression.open(chunk => this.arrived(chunk))
-    this.decompressor = decompressor
     try {
-      await this.decompressWith(decompressor)
+      this.decompressor = await this.compression.open(chunk => this.arrived(chunk))
+      await this.decompressWith(this.decompressor)
     } catch (cause) {
       if (!(cause instanceof DecompressionError)) throw cause
       this.failure ??= this.describe(cause)
     } finally {
       this.isEnded = true
       this.onArrival()
-      await decompressor.close()
+      await this.decompressor?.close()
     }
   }
 

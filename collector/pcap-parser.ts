@@ -145,6 +145,11 @@ export class PcapParser implements CaptureParser {
       }
       const frame = at + recordHeaderBytes
       if (captured > end - frame) break
+      if (captured === 0 && original === 0 && isPcapMagic(bytes, at)) {
+        this.packetsRead = index
+        this.error = secondFileHeader(index + 1, this.position + at - start)
+        return at
+      }
       index++
       const nanoseconds = ticks * nanosecondsPerTick
       // Broken writers leave a fraction of a second or more here; time is the sum of both fields.
@@ -167,4 +172,10 @@ export class PcapParser implements CaptureParser {
 function recordTooLong(index: number, offset: number, captured: number): CaptureError {
   const message = `record ${index} at byte ${offset}: captured length ${captured} is more than ${CAPTURED_LENGTH_MAX}; the capture is damaged from there on`
   return { code: 'CAPTURE_RECORD_INVALID', message, offset }
+}
+
+/** Where a record would begin, time zone and accuracy of a file header are zero, and read as the lengths of a record. */
+function secondFileHeader(index: number, offset: number): CaptureError {
+  const message = `record ${index} at byte ${offset}: a second pcap file header stands there, so captures were put one behind the other; give them one by one, or join them with \`mergecap -a\``
+  return { code: 'CAPTURE_CONCATENATED', message, offset }
 }

@@ -1,10 +1,11 @@
-import { type ByteSource, openByteSource } from './byte-source.ts'
+import type { ByteSource } from './byte-source.ts'
 import { type CaptureFormat, captureFormat, describeUnknownFormat, MAGIC_BYTES } from './capture-format.ts'
 import type { CaptureParser } from './capture-parser.ts'
 import type { CaptureError, CaptureResult, ReadOptions } from './capture-result.ts'
 import { compressionOf } from './compression.ts'
 import { DecompressingSource } from './decompressing-source.ts'
 import { formatLinkType } from './link-type.ts'
+import { openByteSource } from './open-byte-source.ts'
 import type { OnPacket, Packet } from './packet.ts'
 import { PcapParser } from './pcap-parser.ts'
 import { PcapngParser } from './pcapng-parser.ts'
@@ -41,9 +42,13 @@ export async function readCaptureSource(
   options: ReadOptions = {},
 ): Promise<Omit<CaptureResult, 'path'>> {
   const reading = new CaptureReading(source, packet, onPacket, options)
+  // A quiet pipe would keep the read waiting.
+  const onAbort = (): void => void reading.source.close()
+  options.signal?.addEventListener('abort', onAbort)
   try {
     await reading.run()
   } finally {
+    options.signal?.removeEventListener('abort', onAbort)
     await reading.source.close()
   }
   return reading.result()

@@ -65,6 +65,7 @@ export const ERROR_CODES = {
   CAPTURE_HEADER_INVALID: { kind: 'input', status: 422, doc: 'A file or section header contradicts itself.' },
   CAPTURE_TRUNCATED: { kind: 'input', status: 422, doc: 'The capture ends within a record or block.' },
   CAPTURE_RECORD_INVALID: { kind: 'input', status: 422, doc: 'A record or block has an impossible length.' },
+  CAPTURE_CONCATENATED: { kind: 'input', status: 422, doc: 'Several pcap files were put one behind the other.' },
   CAPTURE_INTERFACE_UNKNOWN: {
     kind: 'input',
     status: 422,
