@@ -94,8 +94,9 @@ export class PcapngParser implements CaptureParser {
       const length = this.read32(bytes, at + 4)
       // Some writers leave the padding out of the length, so it is rounded up, as Wireshark does.
       const blockBytes = (length + 3) & ~3
-      if (length < (isSection ? SECTION_HEADER_BYTES_MIN : BLOCK_OVERHEAD_BYTES) || length > BLOCK_BYTES_MAX) {
-        this.fail('CAPTURE_RECORD_INVALID', `block length ${length} is impossible`)
+      const lengthMin = isSection ? SECTION_HEADER_BYTES_MIN : BLOCK_OVERHEAD_BYTES
+      if (length < lengthMin || length > BLOCK_BYTES_MAX) {
+        this.fail('CAPTURE_RECORD_INVALID', `block length ${length} is not ${lengthMin} to ${BLOCK_BYTES_MAX}`)
         break
       }
       if (blockBytes > end - at) break

@@ -129,8 +129,9 @@ class CaptureReading {
     this.counted(0)
     const format = captureFormat(this.buffer, this.end)
     if (format !== null) return format
-    this.isTruncated = this.source.error !== null && this.contentBytes > 0
-    this.error = this.source.error ?? this.formatError()
+    const { error } = this.source
+    this.isTruncated = error !== null && (error.code === 'COMPRESSION_INVALID' || this.contentBytes > 0)
+    this.error = error ?? this.formatError()
     return null
   }
 
