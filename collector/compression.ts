@@ -11,8 +11,8 @@ export interface Compression {
   open(onContent: OnContent): Decompressor | Promise<Decompressor>
 }
 
-/** Large, because each chunk is a turn of the event loop; small enough to stay in the cache until it was parsed. */
-const GUNZIP_CHUNK_BYTES = 256 * 1024
+/** Large, because each chunk is a turn of the event loop, and a wait when others use the machine, too. */
+const GUNZIP_CHUNK_BYTES = 1024 * 1024
 
 const COMPRESSIONS: readonly Compression[] = [
   {

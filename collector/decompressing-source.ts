@@ -151,7 +151,8 @@ export class DecompressingSource implements ByteSource {
       this.content.push(chunk)
       this.waitingBytes += chunk.length
     }
-    this.onArrival()
+    // Not at once: the caller works on it for a while, and before that the next piece is to be on its way.
+    setImmediate(() => this.onArrival())
   }
 
   private describe({ kind, message }: DecompressionError): CaptureError {

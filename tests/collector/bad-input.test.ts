@@ -325,8 +325,8 @@ describe('compression', () => {
     return new Uint8Array(stdout.subarray(0, stdout.length / 2))
   }
 
-  test.each(['gzip', 'zstd', 'xz'])('%s cut in half', async command => {
-    if (!requireExternal(command, hasCommand(command))) return
+  test.for(['gzip', 'zstd', 'xz'])('%s cut in half', async (command, { skip }) => {
+    skip(!requireExternal(command, hasCommand(command)))
     const { result } = await readPackets(cutInHalf(command))
     expect(result.error).toEqual({
       code: 'COMPRESSION_INVALID',

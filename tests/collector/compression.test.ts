@@ -297,6 +297,36 @@ test('a decoder that cannot be loaded is an error, and nothing waits for it', as
   await expect(source.read(new Uint8Array(1), 0, 1)).rejects.toBe(boom)
 })
 
+test('the next piece is on its way before the content of one is handed out', async () => {
+  const order: string[] = []
+  const slow: Compression = {
+    name: 'gzip',
+    isMagic: () => true,
+    open: onContent => ({
+      write: piece => {
+        order.push('write')
+        return new Promise(resolve => {
+          // As zlib does it: on a turn of its own, first the content, then the answer.
+          setImmediate(() => {
+            onContent(piece.slice())
+            process.nextTick(resolve)
+          })
+        })
+      },
+      end: async () => {},
+      close: async () => {},
+    }),
+  }
+  const source = new DecompressingSource(slow, memorySource(new Uint8Array(1000)), hex(''), 1e6)
+  const target = new Uint8Array(256)
+  for (let reads = 0; reads < 3; reads++) {
+    await source.read(target, 0, target.length)
+    order.push('read')
+  }
+  await source.close()
+  expect(order).toEqual(['write', 'write', 'read', 'write', 'read', 'write', 'read'])
+})
+
 test.skipIf(!hasXz)('xz: what the decoder cannot hold or check is refused by name', async () => {
   const message =
     'xz: it needs a dictionary above 64 MiB, a filter or a checksum that is not read here; decompress it with `xz -d`'
