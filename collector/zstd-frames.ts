@@ -11,6 +11,12 @@ const FRAME_MAGIC = 0xfd2f_b528
 const SKIPPABLE_MAGIC = 0x184d_2a5
 /** RFC 8878 section 3.1.1.1.2: decoders should support this much, and encoders ask for no more unless told to. */
 const WINDOW_BYTES_MAX = 8 * 1024 * 1024
+/**
+ * A decoder makes a window for each frame, so a frame of 24 bytes can cost it megabytes. What all frames ask for is held
+ * to this, and to so many times the bytes they take: streams of a few kilobytes that were put together stay far below.
+ */
+const WINDOWS_BYTES_MAX = 1024 ** 3
+const WINDOWS_RATIO_MAX = 1000
 /** Section 3.1.1.2.3. */
 const BLOCK_BYTES_MAX = 128 * 1024
 const HEADER_BYTES_MAX = 18
@@ -42,6 +48,8 @@ export class ZstdFrames {
   private bytesToPass = 0
   private isLastBlock = false
   private blockBytesMax = BLOCK_BYTES_MAX
+  private windowsBytes = 0
+  private passedBytes = 0
 
   /**
    * Goes on to the end of the frame or of the bytes, whichever comes first.
@@ -49,6 +57,12 @@ export class ZstdFrames {
    * @throws DecompressionError
    */
   pass(bytes: Uint8Array, from: number): number {
+    const end = this.findEnd(bytes, from)
+    this.passedBytes += end - from
+    return end
+  }
+
+  private findEnd(bytes: Uint8Array, from: number): number {
     let at = from
     this.isBetween = false
     while (at < bytes.length) {
@@ -125,6 +139,11 @@ export class ZstdFrames {
       : windowBytes(this.head[5]!)
     if (window > WINDOW_BYTES_MAX) {
       const message = `a window of ${window} bytes is needed, allowed are ${WINDOW_BYTES_MAX}; decompress it with \`zstd -d --long=31\``
+      throw new DecompressionError('unsupported', message)
+    }
+    this.windowsBytes += window
+    if (this.windowsBytes > WINDOWS_BYTES_MAX + WINDOWS_RATIO_MAX * this.passedBytes) {
+      const message = `its frames need windows of ${this.windowsBytes} bytes, far more than they hold; decompress it with \`zstd -d\``
       throw new DecompressionError('unsupported', message)
     }
     this.blockBytesMax = Math.min(window, BLOCK_BYTES_MAX)

@@ -278,6 +278,16 @@ describe.each([
     expect(await unzstd([zstdFrame([rawBlock(HELLO, true)], 13)], isNative)).toMatchObject({ kind: null })
   })
 
+  it('small frames with large windows are refused after the first GiB of windows', async () => {
+    const frame = zstdFrame([rawBlock(HELLO, true)], 13)
+    const { content, kind, message } = await unzstd(Array<Uint8Array>(200).fill(frame), isNative)
+    expect([kind, message]).toEqual([
+      'unsupported',
+      `its frames need windows of ${129 * 8 * 1024 * 1024} bytes, far more than they hold; decompress it with \`zstd -d\``,
+    ])
+    expect(content.length).toBe(128 * HELLO.length)
+  })
+
   it('a bomb of 32 000 to 1 hands out no more than a block at once', async () => {
     const blocks = Array.from({ length: 1000 }, (_, index) => rleBlock(0, 131_072, index === 999))
     let largest = 0
