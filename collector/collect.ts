@@ -9,6 +9,7 @@ import { fileError } from './durable-file.ts'
 import { readOrCreateKey } from './key-file.ts'
 import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { listCaptures } from './list-captures.ts'
+import { isLiveInput } from './open-byte-source.ts'
 import { Progress } from './progress.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -42,7 +43,7 @@ interface CollectRequest {
 export async function collect(request: CollectRequest): Promise<CollectSummary> {
   const startedAt = performance.now()
   const collector = openCollector(request)
-  const stop = stopOnSignal(request.captures.includes('-'), request.note)
+  const stop = stopOnSignal(request.captures.some(isLiveInput), request.note)
   const summaries: CaptureSummary[] = []
   let bytesRead = 0
   let packets = 0
@@ -149,7 +150,7 @@ function totalBytes(captures: readonly (string | CaptureSummary)[]): number | nu
   let total = 0
   for (const path of captures) {
     if (typeof path !== 'string') continue
-    const stats = path === '-' ? undefined : statSync(path, { throwIfNoEntry: false })
+    const stats = isLiveInput(path) ? undefined : statSync(path, { throwIfNoEntry: false })
     if (!stats?.isFile()) return null
     total += stats.size
   }
@@ -157,7 +158,7 @@ function totalBytes(captures: readonly (string | CaptureSummary)[]): number | nu
 }
 
 /**
- * Standard input may come from a tcpdump that never ends: a signal ends the reading, and what was read is written as a
+ * A pipe may come from a tcpdump that never ends: a signal ends the reading, and what was read is written as a
  * batch. Ctrl-C reaches tcpdump at the same moment, which then writes what it still holds and closes the pipe: so
  * reading goes on to the end of the input, for DRAIN_MILLISECONDS at most. A second signal stops it at once. With files
  * only, a signal just ends the process: reading them again gives the same batches.
@@ -166,11 +167,7 @@ function stopOnSignal(isLive: boolean, note: (line: string) => void): { signal: 
   const controller = new AbortController()
   if (!isLive) return { signal: controller.signal, release: () => {} }
   let deadline: NodeJS.Timeout | undefined
-  const stop = (): void => {
-    controller.abort()
-    // Without this a quiet pipe would keep the read waiting.
-    process.stdin.destroy()
-  }
+  const stop = (): void => controller.abort()
   const onSignal = (name: string): void => {
     // The terminal may be gone: what cannot be told any more must not keep the batch from being written.
     if (name === 'SIGHUP') for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})

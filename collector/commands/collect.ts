@@ -10,9 +10,9 @@ export const command: Command = {
   summary: 'turns captures into batches of flows',
   usage: `hirundo collect CAPTURE... --sensor ID --telescope CIDR[,CIDR...] --out DIR [--key FILE] [--json]
 
-Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a directory or -
-(standard input: tcpdump -w - | hirundo collect - ...), pcap or pcapng, plain or gzip. The same packets give the same
-batches, however they are cut into files. Ctrl-C ends standard input: it is read to its end, for 2 s at most (a second
+Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a named pipe, a directory or -
+(standard input: tcpdump -w - | hirundo collect - ...): pcap, pcapng or snoop, plain or compressed with gzip, zstd or
+xz. The same packets give the same batches, however they are cut into files. Ctrl-C ends standard input: it is read to its end, for 2 s at most (a second
 Ctrl-C: no further), and what was read is written.
 
   --sensor ID            name of the sensor: lower-case letters, digits, hyphens

@@ -15,8 +15,8 @@ export const command: Command = {
   usage: `hirundo inspect CAPTURE... [--json] [--decapsulate LIST] [--verify-checksums]
 
 Format, link types, times, packets, classes, protocols, ports, sources with the evidence for their tools, tools, UDP
-probes, what would not be counted and why, and the dark prefixes that the capture is likely of. CAPTURE is a file, a directory or - (standard input), pcap or pcapng,
-plain or gzip.
+probes, what would not be counted and why, and the dark prefixes that the capture is likely of. CAPTURE is a file, a
+directory or - (standard input): pcap, pcapng or snoop, plain or compressed with gzip, zstd or xz.
 
   --json                 one JSON object: { "captures": [...] }
 ${DECODE_USAGE}
