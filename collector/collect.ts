@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { parseTelescope } from '../schemas/address.ts'
 import { type CaptureSummary, type CollectSummary, isSensorId } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
-import { Collector } from './collector.ts'
+import { collectInParallel, type ParallelResult, plannable } from './collect-in-parallel.ts'
+import { Collector, type CollectorOptions } from './collector.ts'
 import type { DeclaredSpan } from './coverage-recorder.ts'
 import { fileError } from './durable-file.ts'
 import { readOrCreateKey } from './key-file.ts'
@@ -29,6 +30,8 @@ interface CollectRequest {
   readonly keyPath: string | null
   readonly batchSeconds: number
   readonly declared: DeclaredSpan | null
+  /** Threads that may count at once. */
+  readonly jobs: number
   /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts. */
   readonly decodeOptions: number
   /** Told about what an operator should know and no summary holds. */
@@ -42,13 +45,51 @@ interface CollectRequest {
  */
 export async function collect(request: CollectRequest): Promise<CollectSummary> {
   const startedAt = performance.now()
-  const collector = openCollector(request)
+  const options = collectorOptions(request)
+  const captures = await findCaptures(request.captures)
+  const planned = captures.every(path => typeof path === 'string') ? plannable(captures, request.jobs) : null
+  const result = planned
+    ? await collectPlanned(request, options, planned, captures)
+    : await collectInOrder(request, new Collector(options), captures)
+  const seconds = (performance.now() - startedAt) / 1000
+  const packets = result.summaries.reduce((sum, { packets_read }) => sum + packets_read, 0)
+  return {
+    captures: result.summaries,
+    flows: result.flows,
+    batches: result.batches,
+    bytes_read: result.bytesRead,
+    seconds: Number(seconds.toFixed(6)),
+    packets_per_second: Math.round(packets / seconds),
+  }
+}
+
+async function collectPlanned(
+  request: CollectRequest,
+  options: CollectorOptions,
+  planned: NonNullable<ReturnType<typeof plannable>>,
+  captures: readonly (string | CaptureSummary)[],
+): Promise<ParallelResult> {
+  const progress = new Progress(totalBytes(captures))
+  const onProgress = (bytes: number, packets: number): void => progress.update(bytes, packets)
+  const result = await collectInParallel(options, planned, request.jobs, onProgress)
+  progress.clear()
+  for (const [at, summary] of result.summaries.entries()) {
+    const unread = summary.drops.link_type_unsupported ?? 0
+    if (unread > 0) request.note(unsupportedLinkNote(summary.path, unread, [planned[at]!.header.linkType]))
+  }
+  return result
+}
+
+async function collectInOrder(
+  request: CollectRequest,
+  collector: Collector,
+  captures: readonly (string | CaptureSummary)[],
+): Promise<ParallelResult> {
   const stop = stopOnSignal(request.captures.some(isLiveInput), request.note)
   const summaries: CaptureSummary[] = []
   let bytesRead = 0
   let packets = 0
   try {
-    const captures = await findCaptures(request.captures)
     const progress = new Progress(totalBytes(captures))
     for (const path of captures) {
       if (stop.signal.aborted) break
@@ -73,15 +114,7 @@ export async function collect(request: CollectRequest): Promise<CollectSummary> 
   } finally {
     stop.release()
   }
-  const seconds = (performance.now() - startedAt) / 1000
-  return {
-    captures: summaries,
-    flows: collector.flows,
-    batches: collector.batches.length,
-    bytes_read: bytesRead,
-    seconds: Number(seconds.toFixed(6)),
-    packets_per_second: Math.round(packets / seconds),
-  }
+  return { summaries, flows: collector.flows, batches: collector.batches.length, bytesRead }
 }
 
 /** A capture that could be read in part is no error, and its summary has no place for numbers of link types. */
@@ -91,7 +124,7 @@ function unsupportedLinkNote(path: string, packets: number, linkTypes: readonly 
   return `${path}: ${packets} packets dropped: link type ${types} is not supported`
 }
 
-function openCollector(request: CollectRequest): Collector {
+function collectorOptions(request: CollectRequest): CollectorOptions {
   const { sensor, out, note } = request
   if (!isSensorId(sensor)) {
     throw new TelescopeError(
@@ -114,7 +147,7 @@ function openCollector(request: CollectRequest): Collector {
     )
   }
   const { telescopeEpoch, batchSeconds, declared, decodeOptions } = request
-  return new Collector({ sensor, telescope, telescopeEpoch, key, out, batchSeconds, declared, decodeOptions })
+  return { sensor, telescope, telescopeEpoch, key, out, batchSeconds, declared, decodeOptions }
 }
 
 /**
