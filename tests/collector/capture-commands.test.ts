@@ -214,15 +214,15 @@ describe('inspect', () => {
         { name: 'udp', packets: 1 },
       ],
       ports: [
-        { name: '23/tcp', packets: 1 },
-        { name: '53/udp', packets: 1 },
+        { name: '23/tcp', packets: 1, backscatter: 0, service: 'telnet' },
+        { name: '53/udp', packets: 1, backscatter: 1, service: 'domain' },
       ],
       sources: [{ name: '198.51.100.7', packets: 2 }],
       source_count: 1,
       sources_capped: false,
       tools: [{ name: 'zmap', packets: 1 }],
       drops: [{ name: 'not_ip', packets: 1 }],
-      likely_prefixes: [{ prefix: '203.0.113.0/24', packets: 2, destinations: 2 }],
+      likely_prefixes: [{ prefix: '203.0.113.0/24', packets: 2, destinations: 2, confidence: 'low' }],
       truncated: false,
       error: null,
     })
@@ -232,7 +232,7 @@ describe('inspect', () => {
   test('text says the same to people', async () => {
     const { status, stdout } = await hirundo(['inspect', file(CAPTURE)])
     expect(status).toBe(0)
-    for (const part of ['1 (ethernet)', 'scan', '23/tcp', 'zmap', 'not_ip', '203.0.113.0/24', '2.0 s later']) {
+    for (const part of ['1 (ethernet)', 'scan', '23/tcp', 'zmap', 'not_ip', '203.0.113.0/24', '2 s later']) {
       expect(stdout).toContain(part)
     }
   })
