@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseTelescope } from '../schemas/address.ts'
 import { type CaptureSummary, type CollectSummary, isSensorId } from '../schemas/batch.ts'
@@ -8,7 +8,7 @@ import type { DeclaredSpan } from './coverage-recorder.ts'
 import { fileError } from './durable-file.ts'
 import { readOrCreateKey } from './key-file.ts'
 import { listCaptures } from './list-captures.ts'
-import { Progress } from './progress.ts'
+import { fileOf, Progress, totalBytes } from './progress.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 /** Enough for tcpdump to write its buffer; short enough for whoever pressed Ctrl-C. */
@@ -39,14 +39,19 @@ interface CollectRequest {
 export async function collect(request: CollectRequest): Promise<CollectSummary> {
   const startedAt = performance.now()
   const collector = openCollector(request)
-  const stop = stopOnSignal(request.captures.includes('-'), request.note)
+  let progress: Progress | null = null
+  const stop = stopOnSignal(request.captures.includes('-'), line => {
+    progress?.clear()
+    request.note(line)
+  })
   const summaries: CaptureSummary[] = []
   let bytesRead = 0
   let packets = 0
   try {
     const captures = await findCaptures(request.captures)
-    const progress = new Progress(totalBytes(captures))
-    for (const path of captures) {
+    progress = new Progress(totalBytes(captures.filter(path => typeof path === 'string')))
+    const shown = progress
+    for (const [place, path] of captures.entries()) {
       if (stop.signal.aborted) break
       if (typeof path !== 'string') {
         summaries.push(path)
@@ -54,7 +59,10 @@ export async function collect(request: CollectRequest): Promise<CollectSummary> 
       }
       const { summary, result } = await collector.read(path, {
         signal: stop.signal,
-        onChunk: bytes => progress.update(bytesRead + bytes, packets + collector.packetsOfCapture),
+        onChunk: bytes => {
+          const packetsRead = packets + collector.packetsOfCapture
+          shown.update(bytesRead + bytes, packetsRead, fileOf(place, captures.length))
+        },
       })
       bytesRead += result.bytesRead
       packets += summary.packets_read
@@ -64,6 +72,7 @@ export async function collect(request: CollectRequest): Promise<CollectSummary> 
     progress.clear()
     await collector.finish()
   } finally {
+    progress?.clear()
     stop.release()
   }
   const seconds = (performance.now() - startedAt) / 1000
@@ -77,8 +86,8 @@ export async function collect(request: CollectRequest): Promise<CollectSummary> 
   }
 }
 
-function openCollector(request: CollectRequest): Collector {
-  const { sensor, out, note } = request
+/** @throws SENSOR_ID_INVALID */
+export function checkSensorId(sensor: string): void {
   if (!isSensorId(sensor)) {
     throw new TelescopeError(
       'SENSOR_ID_INVALID',
@@ -86,6 +95,11 @@ function openCollector(request: CollectRequest): Collector {
       { sensor },
     )
   }
+}
+
+function openCollector(request: CollectRequest): Collector {
+  const { sensor, out, note } = request
+  checkSensorId(sensor)
   const telescope = parseTelescope(request.telescope)
   try {
     mkdirSync(out, { recursive: true })
@@ -129,18 +143,6 @@ async function findCaptures(paths: readonly string[]): Promise<(string | Capture
     }
   }
   return found
-}
-
-/** Bytes on disk of all captures; null when one is a pipe. */
-function totalBytes(captures: readonly (string | CaptureSummary)[]): number | null {
-  let total = 0
-  for (const path of captures) {
-    if (typeof path !== 'string') continue
-    const stats = path === '-' ? undefined : statSync(path, { throwIfNoEntry: false })
-    if (!stats?.isFile()) return null
-    total += stats.size
-  }
-  return total
 }
 
 /**
