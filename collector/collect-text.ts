@@ -16,8 +16,10 @@ export function collectText(summary: CollectSummary, style: PageStyle): string {
   const kept = captures.reduce((sum, { packets_kept }) => sum + packets_kept, 0)
   const all = captures.length > 1 ? `${formatCount(packets)} packets read, ${formatCount(kept)} kept; ` : ''
   const result = `${all}${formatCount(flows)} flows in ${batches === 1 ? '1 batch' : `${formatCount(batches)} batches`}`
-  const speed = `${formatBytes(bytes_read)} in ${formatDuration(seconds)}, ${rateText(summary.packets_per_second)} packets/s`
-  lines.push(...wrap(`${result}; ${speed}`, style.width).map(line => paint(style, 'title', line)))
+  lines.push(paint(style, 'title', result))
+  lines.push(
+    `${formatBytes(bytes_read)} in ${formatDuration(seconds)}, ${rateText(summary.packets_per_second)} packets/s`,
+  )
   return `${lines.join('\n')}\n`
 }
 

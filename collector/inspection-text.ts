@@ -2,6 +2,7 @@ import { DROP_REASONS } from '../schemas/drop-reason.ts'
 import { TOOLS } from '../schemas/tool.ts'
 import type { CaptureInspection, Counted } from './capture-inspection.ts'
 import { formatDuration } from './duration-text.ts'
+import type { LikelyPrefix } from './likely-prefixes.ts'
 import { formatLinkType } from './link-type.ts'
 import { columnsOf, type PageStyle, paint } from './page-style.ts'
 import type { PortCount } from './port-tally.ts'
@@ -34,14 +35,14 @@ const SECTIONS: readonly Section[] = [
   },
   { title: 'Ports', lines: ({ ports, packets_kept }, ...how) => countLines(ports.map(portRow), packets_kept, ...how) },
   { title: 'Sources', lines: sourceLines },
-  { title: 'Tools, by what headers say', lines: toolLines },
-  { title: 'Not counted', lines: dropLines },
+  { title: 'Tools, by what headers say', isWide: true, lines: toolLines },
+  { title: 'Not counted', isWide: true, lines: dropLines },
   {
     title: 'Likely dark prefixes',
     isWide: true,
     lines: ({ likely_prefixes, packets_kept }, width, style) => [
       ...prefixLines(likely_prefixes, packets_kept, width, style),
-      ...(likely_prefixes.length === 0 ? [] : hint(width, style)),
+      ...hint(likely_prefixes, width, style),
     ],
   },
 ]
@@ -62,7 +63,7 @@ function factLines(inspection: CaptureInspection, style: PageStyle): string[] {
   const { packets, interface_drops, error } = inspection
   const lines: string[] = []
   const links = inspection.link_types.map(({ number }) => formatLinkType(number)).join(', ')
-  const kind = [inspection.format, links].filter(part => part !== null && part !== '').join(', ')
+  const kind = [inspection.format, links === '' ? null : `link type ${links}`].filter(part => part !== null).join(', ')
   if (kind !== '') lines.push(...fact('format', kind, style))
   lines.push(...fact('packets', `${formatCount(packets)}, ${bytesText(inspection)}`, style))
   lines.push(...timeFacts(inspection, style))
@@ -141,6 +142,7 @@ function overTime({ packets_over_time }: CaptureInspection, width: number, style
 }
 
 const LIST_MAX = 10
+const TOOL_RULES_FROM = 110
 
 /** The largest, and the others together. */
 function shortList(rows: readonly Counted<string>[], whole: number, width: number, style: PageStyle): string[] {
@@ -171,7 +173,8 @@ function sourceLines(inspection: CaptureInspection, width: number, style: PageSt
 }
 
 function toolLines({ tools, packets_kept }: CaptureInspection, width: number, style: PageStyle): string[] {
-  const rules = new Map<string, string>(TOOLS.map(({ name, rule }) => [name, rule]))
+  // Of the start of a rule nobody learns anything.
+  const rules = new Map<string, string>(width < TOOL_RULES_FROM ? [] : TOOLS.map(({ name, rule }) => [name, rule]))
   return countLines(
     tools.map(({ name, packets }) => ({ name, note: rules.get(name) ?? '', packets })),
     packets_kept,
@@ -198,8 +201,10 @@ function meaning(text: string, style: PageStyle): string {
   return style.hasBlocks ? text : text.replaceAll('…', '...')
 }
 
-function hint(width: number, style: PageStyle): string[] {
-  const text =
-    'A guess from destinations that many sources send to and that send nothing; collect --telescope auto uses those marked *.'
+function hint(prefixes: readonly LikelyPrefix[], width: number, style: PageStyle): string[] {
+  if (prefixes.length === 0) return []
+  const text = prefixes.some(({ proposed }) => proposed)
+    ? 'A guess from destinations that many sources send to and that send nothing; collect --telescope auto uses those marked *.'
+    : 'None is marked: too few packets go to any of them to take it for a dark prefix.'
   return wrap(text, width).map(line => paint(style, 'faint', line))
 }

@@ -36,7 +36,7 @@ function isColored(output: Output, env: NodeJS.ProcessEnv, term: string): boolea
 }
 
 /** What is emphasised; the words say the same, so that nothing is lost without colour. */
-const SGR = { title: '1', label: '36', bar: '34', faint: '2', good: '32', doubtful: '33', error: '1;31' } as const
+const SGR = { title: '1', label: '2', bar: '36', faint: '2', good: '32', doubtful: '33', error: '1;31' } as const
 
 /** Text with colour where the style has it. */
 export function paint(style: PageStyle, role: keyof typeof SGR, text: string): string {

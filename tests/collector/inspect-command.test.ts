@@ -2,10 +2,13 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { CaptureInspection } from '../../collector/capture-inspection.ts'
+import { type CaptureInspection, CaptureInspector } from '../../collector/capture-inspection.ts'
 import { inspectCaptures } from '../../collector/inspect-captures.ts'
 import { inspectionText } from '../../collector/inspection-text.ts'
+import { Packet } from '../../collector/packet.ts'
 import { pageStyle } from '../../collector/page-style.ts'
+import { readCapture } from '../../collector/read-capture.ts'
+import { formatIpv4 } from '../../schemas/address.ts'
 import { formatDay } from '../../schemas/time.ts'
 import { pcap } from '../support/capture-builder.ts'
 import { ROOT } from '../support/external.ts'
@@ -63,7 +66,7 @@ function fileIn(folder: string, name: string, bytes: Uint8Array): string {
 
 const PAGE_80 = `
 hour.pcap
-  format    pcap, 1 (ethernet)
+  format    pcap, link type 1 (ethernet)
   packets   120, 6 312 bytes captured of 11 112 bytes on the wire
   first     2026-11-22T12:00:00Z
   last      2026-11-22T12:59:00Z  59 min later, 0.034 packets/s
@@ -107,7 +110,7 @@ Sources
   198.51.100.13   3   2.7 %  ██████████
 
 Tools, by what headers say
-  zmap  IP identification = 54321  64  57.1 %  █████████████████████████████████
+  zmap  64  57.1 %  ████████████████████████████████████████
 
 Not counted
   not_ip               4  3.3 %
@@ -126,7 +129,7 @@ Likely dark prefixes
 
 const PAGE_140 = `
 hour.pcap
-  format    pcap, 1 (ethernet)
+  format    pcap, link type 1 (ethernet)
   packets   120, 6 312 bytes captured of 11 112 bytes on the wire
   first     2026-11-22T12:00:00Z
   last      2026-11-22T12:59:00Z  59 min later, 0.034 packets/s
@@ -157,13 +160,14 @@ Ports                                                                   Sources
                                                                           198.51.100.11   3   2.7 %  █████████▊
                                                                           198.51.100.13   3   2.7 %  █████████▊
 
-Tools, by what headers say                                              Not counted
-  zmap  IP identification = 54321  64  57.1 %  █████████████████████      not_ip               4  3.3 %
-                                                                            The frame carries no IP (ARP, LLDP, a control frame, an unknown
-                                                                            ethertype …).
-                                                                          transport_truncated  4  3.3 %
-                                                                            Too little of the TCP, UDP or ICMP header was captured to know
-                                                                            ports or type.
+Tools, by what headers say
+  zmap  IP identification = 54321  64  57.1 %  ████████████████████████████████████████
+
+Not counted
+  not_ip               4  3.3 %
+    The frame carries no IP (ARP, LLDP, a control frame, an unknown ethertype …).
+  transport_truncated  4  3.3 %
+    Too little of the TCP, UDP or ICMP header was captured to know ports or type.
 
 Likely dark prefixes
      prefix                 seen  packets   share  first contacts  confidence
@@ -206,6 +210,29 @@ describe('the page', () => {
     const { stdout } = run(['inspect', 'hour.pcap'], { cwd: folder, env: { TERM: 'linux' } })
     expect(stdout).toMatch(/^[\n -~]*$/)
     expect(stdout).toContain('####')
+  })
+
+  test('more sources than are counted one by one: it says so, and the counts that are there are exact', async () => {
+    const inspector = new CaptureInspector(5)
+    const counts = new Map<string, number>()
+    const result = await readCapture(join(folder, 'hour.pcap'), new Packet(), packet => {
+      inspector.add(packet)
+      if (packet.drop >= 0 || packet.ipVersion !== 4) return
+      const source = formatIpv4(packet.src3)
+      counts.set(source, (counts.get(source) ?? 0) + 1)
+    })
+    const inspection = inspector.finish(result)
+    const exact = (await inspectCaptures([join(folder, 'hour.pcap')])).total
+    expect(inspection).toMatchObject({ source_count: 5, sources_capped: true, packets_kept: exact.packets_kept })
+    expect(inspection.sources.length).toBe(5)
+    for (const { name, packets } of inspection.sources) expect(packets, name).toBe(counts.get(name))
+    const listed = inspection.sources.reduce((sum, { packets }) => sum + packets, 0)
+    expect(inspection.sources_other_packets).toBe(exact.packets_kept - listed)
+    const page = inspectionText(inspection, { width: 100, isColored: false, hasBlocks: true })
+    expect(page).toContain('  more than 5; the first 5 sent ')
+    expect(page).toContain(
+      `  ${inspection.sources_other_packets} packets came from sources that were not counted one by one`,
+    )
   })
 
   test('several captures: each, then all together; an error is said and the status is 3', () => {
