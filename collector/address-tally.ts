@@ -58,11 +58,16 @@ export class AddressTally {
     return this.addRow(at, isIpv4, word0, word1, word2, word3, packets)
   }
 
-  /** Counts all that another tally has; its rows come in their order. */
-  merge(other: AddressTally): void {
+  /**
+   * Counts all that another tally has; its rows come in their order.
+   * @param onRow called with the row of each address here, and with its row there; not for those without room
+   */
+  merge(other: AddressTally, onRow?: (row: number, from: number) => void): void {
     this.otherPackets += other.otherPackets
-    for (let row = 0; row < other.rowCount; row++) {
-      this.add(other.word(row, 0), other.word(row, 1), other.word(row, 2), other.word(row, 3), other.packets[row]!)
+    for (let from = 0; from < other.rowCount; from++) {
+      const [word0, word1, word2] = [other.word(from, 0), other.word(from, 1), other.word(from, 2)]
+      const row = this.add(word0, word1, word2, other.word(from, 3), other.packets[from]!)
+      if (row >= 0) onRow?.(row, from)
     }
   }
 

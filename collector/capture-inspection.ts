@@ -2,7 +2,8 @@ import { DROP_REASON_NAMES, type DropReason } from '../schemas/drop-reason.ts'
 import { protocolName, TRAFFIC_CLASSES, type TrafficClass } from '../schemas/protocol.ts'
 import { formatTime } from '../schemas/time.ts'
 import { TOOLS, type ToolName } from '../schemas/tool.ts'
-import { AddressTally } from './address-tally.ts'
+import type { ToolEvidence } from '../schemas/tool-evidence.ts'
+import { UDP_PROBE_NAMES, type UdpProbeName } from '../schemas/udp-probe.ts'
 import type { CaptureResult } from './capture-result.ts'
 import { classify, servicePort } from './classify.ts'
 import { DestinationTally } from './destination-tally.ts'
@@ -12,10 +13,11 @@ import { linkTypeName } from './link-type.ts'
 import type { Packet } from './packet.ts'
 import { isTimeValid } from './pcapng-time.ts'
 import { type PortCount, PortTally } from './port-tally.ts'
+import { SourceEvidence } from './source-evidence.ts'
 import { TimeHistogram } from './time-histogram.ts'
 import { matchTools } from './tools.ts'
 
-/** Sources that are counted one by one: 10 MB, and more than a quiet sensor sees in a day. */
+/** Sources that are counted one by one: 10 MB, 40 MB when tools are among them, and more than a quiet sensor sees in a day. */
 const SOURCES_MAX = 2 ** 19
 const TOP_PORTS = 10
 const TOP_SOURCES = 10
@@ -25,6 +27,11 @@ const BUCKETS_MAX = 120
 export interface Counted<Name extends string> {
   readonly name: Name
   readonly packets: number
+}
+
+/** A source, and the tools that made its packets as far as they cannot be chance, most matches first. */
+interface CountedSource extends Counted<string> {
+  readonly tools: readonly ToolEvidence[]
 }
 
 /**
@@ -57,7 +64,7 @@ export interface CaptureInspection {
   readonly classes: readonly Counted<TrafficClass>[]
   readonly protocols: readonly Counted<string>[]
   readonly ports: readonly PortCount[]
-  readonly sources: readonly Counted<string>[]
+  readonly sources: readonly CountedSource[]
   readonly source_count: number
   /**
    * True when there are more sources than were counted one by one. Then source_count is the least there can be, and
@@ -66,6 +73,8 @@ export interface CaptureInspection {
   readonly sources_capped: boolean
   readonly sources_other_packets: number
   readonly tools: readonly Counted<ToolName>[]
+  /** Requests in UDP payloads. */
+  readonly udp_probes: readonly Counted<UdpProbeName>[]
   readonly drops: readonly Counted<DropReason>[]
   readonly likely_prefixes: readonly LikelyPrefix[]
   /** Packets to destinations that were not followed, because there are too many; the likely prefixes leave them out. */
@@ -81,7 +90,7 @@ type CaptureFacts = Pick<CaptureResult, 'format' | 'linkTypes' | 'interfaceDrops
   readonly path: string | null
 }
 
-/** Counts the packets of one capture; several inspectors are joined by `merge`. Memory is bounded: 50 MB at most. */
+/** Counts the packets of one capture; several inspectors are joined by `merge`. Memory is bounded: 80 MB at most. */
 export class CaptureInspector {
   private packets = 0
   private bytesCaptured = 0
@@ -91,15 +100,16 @@ export class CaptureInspector {
   private readonly classes = new Float64Array(TRAFFIC_CLASSES.length)
   private readonly protocols = new Float64Array(256)
   private readonly tools = new Float64Array(TOOLS.length)
+  private readonly udpProbes = new Float64Array(UDP_PROBE_NAMES.length)
   private readonly drops = new Float64Array(DROP_REASON_NAMES.length)
   private readonly histogram = new TimeHistogram()
   private readonly ports = new PortTally()
-  private readonly sources: AddressTally
+  private readonly sources: SourceEvidence
   private readonly destinations = new DestinationTally()
 
   /** @param sourcesMax for tests */
   constructor(sourcesMax = SOURCES_MAX) {
-    this.sources = new AddressTally(sourcesMax)
+    this.sources = new SourceEvidence(sourcesMax)
   }
 
   add(packet: Packet): void {
@@ -117,7 +127,7 @@ export class CaptureInspector {
     this.bytesOnWire += other.bytesOnWire
     this.firstTime = Math.min(this.firstTime, other.firstTime)
     this.lastTime = Math.max(this.lastTime, other.lastTime)
-    for (const name of ['classes', 'protocols', 'tools', 'drops'] as const) {
+    for (const name of ['classes', 'protocols', 'tools', 'udpProbes', 'drops'] as const) {
       for (let at = 0; at < this[name].length; at++) this[name][at]! += other[name][at]!
     }
     this.histogram.merge(other.histogram)
@@ -128,7 +138,7 @@ export class CaptureInspector {
 
   /** @param facts of the one capture; of several, what they have in common */
   finish(facts: CaptureFacts): CaptureInspection {
-    const { sources } = this
+    const { addresses } = this.sources
     return {
       path: facts.path,
       format: facts.format,
@@ -144,14 +154,19 @@ export class CaptureInspector {
         this.protocols,
       ),
       ports: this.ports.top(TOP_PORTS),
-      sources: sources.top(TOP_SOURCES).map(row => ({ name: sources.text(row), packets: sources.packets[row]! })),
-      source_count: sources.rowCount,
-      sources_capped: sources.isCapped,
-      sources_other_packets: sources.otherPackets,
+      sources: addresses.top(TOP_SOURCES).map(row => ({
+        name: addresses.text(row),
+        packets: addresses.packets[row]!,
+        tools: this.sources.tools(row),
+      })),
+      source_count: addresses.rowCount,
+      sources_capped: addresses.isCapped,
+      sources_other_packets: addresses.otherPackets,
       tools: counted(
         TOOLS.map(({ name }) => name),
         this.tools,
       ),
+      udp_probes: counted(UDP_PROBE_NAMES, this.udpProbes),
       drops: counted(DROP_REASON_NAMES, this.drops),
       likely_prefixes: this.likelyPrefixes().slice(0, TOP_PREFIXES),
       destinations_other_packets: this.destinations.addresses.otherPackets,
@@ -163,7 +178,7 @@ export class CaptureInspector {
 
   /** All that were found, those that are proposed first. */
   likelyPrefixes(): LikelyPrefix[] {
-    return likelyPrefixes(this.destinations, this.sources, this.packetsKept)
+    return likelyPrefixes(this.destinations, this.sources.addresses, this.packetsKept)
   }
 
   private get packetsKept(): number {
@@ -186,9 +201,11 @@ export class CaptureInspector {
     }
     const tools = matchTools(packet)
     if (tools !== 0) for (let at = 0; at < TOOLS.length; at++) if (tools & (1 << at)) this.tools[at]!++
-    const sourcesBefore = this.sources.rowCount
-    this.sources.add(packet.src0, packet.src1, packet.src2, packet.src3)
-    this.destinations.add(packet, this.sources.rowCount !== sourcesBefore)
+    if (packet.udpProbe !== 0) this.udpProbes[packet.udpProbe]!++
+    const { addresses } = this.sources
+    const sourcesBefore = addresses.rowCount
+    this.sources.add(packet, tools)
+    this.destinations.add(packet, addresses.rowCount !== sourcesBefore)
   }
 
   private times(): Pick<

@@ -7,8 +7,10 @@ import { Collector } from './collector.ts'
 import type { DeclaredSpan } from './coverage-recorder.ts'
 import { fileError } from './durable-file.ts'
 import { readOrCreateKey } from './key-file.ts'
+import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { listCaptures } from './list-captures.ts'
 import { fileOf, Progress, totalBytes } from './progress.ts'
+import { visibleText } from './visible-text.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 /** Enough for tcpdump to write its buffer; short enough for whoever pressed Ctrl-C. */
@@ -27,6 +29,8 @@ interface CollectRequest {
   readonly keyPath: string | null
   readonly batchSeconds: number
   readonly declared: DeclaredSpan | null
+  /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts. */
+  readonly decodeOptions: number
   /** Told about what an operator should know and no summary holds. */
   readonly note: (line: string) => void
 }
@@ -66,6 +70,11 @@ export async function collect(request: CollectRequest): Promise<CollectSummary> 
       })
       bytesRead += result.bytesRead
       packets += summary.packets_read
+      const unread = summary.drops.link_type_unsupported ?? 0
+      if (unread > 0 && result.error?.code !== 'LINK_TYPE_UNSUPPORTED') {
+        shown.clear()
+        request.note(unsupportedLinkNote(path, unread, result.linkTypes))
+      }
       // When standard input was closed by us, that it ended early is no news.
       summaries.push(stop.signal.aborted ? { ...summary, truncated: false, error: null } : summary)
     }
@@ -84,6 +93,13 @@ export async function collect(request: CollectRequest): Promise<CollectSummary> 
     seconds: Number(seconds.toFixed(6)),
     packets_per_second: Math.round(packets / seconds),
   }
+}
+
+/** A capture that could be read in part is no error, and its summary has no place for numbers of link types. */
+function unsupportedLinkNote(path: string, packets: number, linkTypes: readonly number[]): string {
+  const unsupported = linkTypes.filter(linkType => !isLinkTypeSupported(linkType)).map(formatLinkType)
+  const types = unsupported.length === 0 ? 'that a pktap or ppi header names' : unsupported.join(', ')
+  return `${visibleText(path)}: ${packets} packets dropped: link type ${types} is not supported`
 }
 
 /** @throws SENSOR_ID_INVALID */
@@ -113,8 +129,8 @@ function openCollector(request: CollectRequest): Collector {
       `key ${keyPath}: made, readable by you only; keep it, because destination indices can be compared under one key only`,
     )
   }
-  const { telescopeEpoch, batchSeconds, declared } = request
-  return new Collector({ sensor, telescope, telescopeEpoch, key, out, batchSeconds, declared })
+  const { telescopeEpoch, batchSeconds, declared, decodeOptions } = request
+  return new Collector({ sensor, telescope, telescopeEpoch, key, out, batchSeconds, declared, decodeOptions })
 }
 
 /**

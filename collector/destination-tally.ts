@@ -45,19 +45,14 @@ export class DestinationTally {
   }
 
   merge(other: DestinationTally): void {
-    const { addresses } = other
-    this.addresses.otherPackets += addresses.otherPackets
-    for (let from = 0; from < addresses.rowCount; from++) {
-      const [word0, word1, word2] = [addresses.word(from, 0), addresses.word(from, 1), addresses.word(from, 2)]
-      const row = this.addresses.add(word0, word1, word2, addresses.word(from, 3), addresses.packets[from]!)
-      if (row < 0) continue
+    this.addresses.merge(other.addresses, (row, from) => {
       if ((row + 1) * MARKS > this.marks.length) this.grow()
       this.marks[row * MARKS + SOURCES_SEEN]! |= other.sourcesSeen(from)
       this.marks[row * MARKS + LAST_SOURCE] = other.lastSource(from)
       for (let count = 0; count < COUNTS; count++) {
         this.counts[row * COUNTS + count]! += other.counts[from * COUNTS + count]!
       }
-    }
+    })
   }
 
   /** One bit for each of 32 parts that the sources are divided into by a hash. */

@@ -6,6 +6,8 @@ import { fileOf, Progress, totalBytes } from './progress.ts'
 import { readCapture } from './read-capture.ts'
 
 interface InspectOptions {
+  /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts; none by default. */
+  readonly decodeOptions?: number
   /** Ends the reading; what was read until then is told. */
   readonly signal?: AbortSignal
   /** Called when a capture has been read, with its place from 0. */
@@ -23,11 +25,12 @@ interface InspectedCaptures {
 /** Reads captures (files, or `-`) once and tells what is in each and in all; shows progress on a terminal. */
 export async function inspectCaptures(
   paths: readonly string[],
-  { signal, onInspection }: InspectOptions = {},
+  { decodeOptions = 0, signal, onInspection }: InspectOptions = {},
 ): Promise<InspectedCaptures> {
   const progress = new Progress(totalBytes(paths))
   const all = new CaptureInspector()
   const packet = new Packet()
+  packet.decodeOptions = decodeOptions
   const results: CaptureResult[] = []
   const captures: CaptureInspection[] = []
   let bytesBefore = 0

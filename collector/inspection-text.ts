@@ -1,9 +1,11 @@
 import { DROP_REASONS } from '../schemas/drop-reason.ts'
 import { TOOLS } from '../schemas/tool.ts'
+import type { ToolEvidence } from '../schemas/tool-evidence.ts'
+import { UDP_PROBES } from '../schemas/udp-probe.ts'
 import type { CaptureInspection, Counted } from './capture-inspection.ts'
 import { formatDuration } from './duration-text.ts'
 import type { LikelyPrefix } from './likely-prefixes.ts'
-import { formatLinkType } from './link-type.ts'
+import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { columnsOf, type PageStyle, paint } from './page-style.ts'
 import type { PortCount } from './port-tally.ts'
 import { prefixLines } from './prefix-text.ts'
@@ -25,17 +27,29 @@ interface Section {
   readonly lines: (inspection: CaptureInspection, width: number, style: PageStyle) => string[]
 }
 
+const TOOL_RULES = new Map<string, string>(TOOLS.map(({ name, rule }) => [name, rule]))
+const PROBE_RULES = new Map<string, string>(UDP_PROBES.map(({ name, rule }) => [name, rule]))
+
 /** In order; a new kind of finding is one more row. */
 const SECTIONS: readonly Section[] = [
   { title: 'Packets over time', isWide: true, lines: overTime },
   { title: 'Classes', lines: ({ classes, packets_kept }, ...how) => countLines(classes, packets_kept, ...how) },
   {
     title: 'Protocols',
-    lines: ({ protocols, packets_kept }, ...how) => shortList(protocols, packets_kept, ...how),
+    lines: ({ protocols, packets_kept }, ...how) => countLines(largest(protocols), packets_kept, ...how),
   },
   { title: 'Ports', lines: ({ ports, packets_kept }, ...how) => countLines(ports.map(portRow), packets_kept, ...how) },
   { title: 'Sources', lines: sourceLines },
-  { title: 'Tools, by what headers say', isWide: true, lines: toolLines },
+  {
+    title: 'Tools, by what headers say',
+    isWide: true,
+    lines: ({ tools, packets_kept }, ...how) => ruledLines(tools, TOOL_RULES, packets_kept, ...how),
+  },
+  {
+    title: 'UDP probes, by their first bytes',
+    isWide: true,
+    lines: ({ udp_probes, packets_kept }, ...how) => ruledLines(udp_probes, PROBE_RULES, packets_kept, ...how),
+  },
   { title: 'Not counted', isWide: true, lines: dropLines },
   {
     title: 'Likely dark prefixes',
@@ -62,7 +76,7 @@ export function inspectionText(inspection: CaptureInspection, style: PageStyle, 
 function factLines(inspection: CaptureInspection, style: PageStyle): string[] {
   const { packets, interface_drops, error } = inspection
   const lines: string[] = []
-  const links = inspection.link_types.map(({ number }) => formatLinkType(number)).join(', ')
+  const links = inspection.link_types.map(linkTypeText).join(', ')
   const kind = [inspection.format, links === '' ? null : `link type ${links}`].filter(part => part !== null).join(', ')
   if (kind !== '') lines.push(...fact('format', kind, style))
   lines.push(...fact('packets', `${formatCount(packets)}, ${bytesText(inspection)}`, style))
@@ -84,6 +98,10 @@ function fact(label: string, text: string, style: PageStyle): string[] {
   return wrap(text, style.width - LABEL_WIDTH - INDENT.length).map(
     (line, at) => INDENT + paint(style, 'label', (at === 0 ? label : '').padEnd(LABEL_WIDTH)) + line,
   )
+}
+
+function linkTypeText({ number }: { readonly number: number }): string {
+  return isLinkTypeSupported(number) ? formatLinkType(number) : `${formatLinkType(number)} not supported`
 }
 
 function bytesText({ bytes_captured, bytes_on_wire }: CaptureInspection): string {
@@ -142,14 +160,33 @@ function overTime({ packets_over_time }: CaptureInspection, width: number, style
 }
 
 const LIST_MAX = 10
-const TOOL_RULES_FROM = 110
 
 /** The largest, and the others together. */
-function shortList(rows: readonly Counted<string>[], whole: number, width: number, style: PageStyle): string[] {
+function largest(rows: readonly Counted<string>[]): Counted<string>[] {
   const others = rows.slice(LIST_MAX)
   const packets = others.reduce((sum, row) => sum + row.packets, 0)
-  const shown = [...rows.slice(0, LIST_MAX), ...(packets === 0 ? [] : [{ name: `${others.length} others`, packets }])]
-  return countLines(shown, whole, width, style)
+  return [...rows.slice(0, LIST_MAX), ...(packets === 0 ? [] : [{ name: `${others.length} others`, packets }])]
+}
+
+/** Each line with what explains it below; nothing is below a line whose text is empty. */
+function explained(lines: readonly string[], texts: readonly string[], width: number, style: PageStyle): string[] {
+  return lines.flatMap((line, at) => {
+    const below = texts[at] === '' ? [] : wrap(ownText(texts[at]!, style), width - INDENT.length)
+    return [line, ...below.map(part => INDENT + paint(style, 'faint', part))]
+  })
+}
+
+/** Counts, each with the rule that its name stands for. */
+function ruledLines(
+  counts: readonly Counted<string>[],
+  rules: ReadonlyMap<string, string>,
+  whole: number,
+  width: number,
+  style: PageStyle,
+): string[] {
+  const rows = largest(counts)
+  const texts = rows.map(({ name }) => rules.get(name) ?? '')
+  return explained(countLines(rows, whole, width, style), texts, width, style)
 }
 
 function portRow({ name, packets, service, backscatter }: PortCount): { name: string; note: string; packets: number } {
@@ -169,18 +206,19 @@ function sourceLines(inspection: CaptureInspection, width: number, style: PageSt
   const capped = sources_capped
     ? wrap(`${formatCount(sources_other_packets)} packets came from sources that were not counted one by one`, width)
     : []
-  return [...wrap(head, width), ...capped, ...countLines(sources, packets_kept, width, style)]
+  const evidence = sources.map(({ tools }) => tools.map(evidenceText).join(', '))
+  const lines = explained(countLines(sources, packets_kept, width, style), evidence, width, style)
+  return [...wrap(head, width), ...capped, ...lines]
 }
 
-function toolLines({ tools, packets_kept }: CaptureInspection, width: number, style: PageStyle): string[] {
-  // Of the start of a rule nobody learns anything.
-  const rules = new Map<string, string>(width < TOOL_RULES_FROM ? [] : TOOLS.map(({ name, rule }) => [name, rule]))
-  return countLines(
-    tools.map(({ name, packets }) => ({ name, note: rules.get(name) ?? '', packets })),
-    packets_kept,
-    width,
-    style,
-  )
+function evidenceText({ name, matched, packets, chance }: ToolEvidence): string {
+  return `${name} ${formatCount(matched)} of ${formatCount(packets)} (${chanceText(chance)})`
+}
+
+/** In words where there is no number: of a profile nobody knows the chance, and 0 is less than a double holds. */
+function chanceText(chance: number | null): string {
+  if (chance === null) return 'chance unknown'
+  return chance === 0 ? 'chance below 1e-300' : `chance ${chance.toExponential(0)}`
 }
 
 function dropLines({ drops, packets }: CaptureInspection, width: number, style: PageStyle): string[] {
@@ -188,16 +226,12 @@ function dropLines({ drops, packets }: CaptureInspection, width: number, style: 
     drops.map(drop => [drop.name, formatCount(drop.packets), formatShare(drop.packets, packets)]),
     [1, 2],
   )
-  return drops.flatMap(({ name }, at) => [
-    counts[at]!,
-    ...wrap(meaning(DROP_REASONS[name], style), width - INDENT.length).map(
-      line => INDENT + paint(style, 'faint', line),
-    ),
-  ])
+  const meanings = drops.map(({ name }) => DROP_REASONS[name])
+  return explained(counts, meanings, width, style)
 }
 
 /** Our own sentences, in characters that the output has. */
-function meaning(text: string, style: PageStyle): string {
+function ownText(text: string, style: PageStyle): string {
   return style.hasBlocks ? text : text.replaceAll('…', '...')
 }
 

@@ -3,7 +3,7 @@ import { type CaptureFormat, captureFormat, describeUnknownFormat, MAGIC_BYTES }
 import type { CaptureParser } from './capture-parser.ts'
 import type { CaptureError, CaptureResult, ReadOptions } from './capture-result.ts'
 import { GunzipSource } from './gunzip-source.ts'
-import { formatLinkType } from './link-type.ts'
+import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import type { OnPacket, Packet } from './packet.ts'
 import { PcapParser } from './pcap-parser.ts'
 import { PcapngParser } from './pcapng-parser.ts'
@@ -74,8 +74,8 @@ class CaptureReading {
     if (format === null) return
     const parser: CaptureParser =
       format === 'pcap'
-        ? new PcapParser(this.packet, this.onPacket, this.options.onFrame ?? null)
-        : new PcapngParser(this.packet, this.onPacket)
+        ? new PcapParser(this.packet, this.onPacket, this.options.shortcut ?? null)
+        : new PcapngParser(this.packet, this.onPacket, this.options.shortcut ?? null)
     this.parser = parser
     const { signal, onChunk } = this.options
     do {
@@ -168,7 +168,7 @@ class CaptureReading {
 
 function linkTypeError(parser: CaptureParser): CaptureError | null {
   if (parser.packetsRead === 0 || parser.packetsOfUnsupportedLink < parser.packetsRead) return null
-  const types = parser.linkTypes.map(formatLinkType).join(', ')
-  const message = `link type ${types} is not supported, so none of the ${parser.packetsRead} packets could be read; record on an Ethernet, raw IP, loopback, PPP or "any" interface`
+  const types = parser.linkTypes.filter(linkType => !isLinkTypeSupported(linkType)).map(formatLinkType)
+  const message = `link type ${types.join(', ')} is not supported, so none of the ${parser.packetsRead} packets could be read; record on an Ethernet, Wi-Fi, raw IP, loopback, PPP or "any" interface`
   return { code: 'LINK_TYPE_UNSUPPORTED', message, offset: null }
 }

@@ -15,6 +15,8 @@ const OTHERS_SHOWN = 5
 interface ProposalRequest {
   /** Files or directories. */
   readonly captures: readonly string[]
+  /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts. */
+  readonly decodeOptions: number
   /** True when the proposal is taken without asking. */
   readonly isAccepted: boolean
   /** The same command with the prefixes named, as its words. */
@@ -29,9 +31,9 @@ interface ProposalRequest {
  *   TELESCOPE_UNKNOWN when no prefix is likely; CAPTURE_NOT_FOUND, CAPTURE_UNREADABLE
  */
 export async function proposeTelescope(request: ProposalRequest): Promise<string> {
-  const { isAccepted, wordsWith, style } = request
+  const { decodeOptions, isAccepted, wordsWith, style } = request
   const paths = await readableTwice(request.captures)
-  const { total, likelyPrefixes } = await inspectCaptures(paths)
+  const { total, likelyPrefixes } = await inspectCaptures(paths, { decodeOptions })
   const proposed = likelyPrefixes.filter(prefix => prefix.proposed)
   if (proposed.length === 0) {
     throw new TelescopeError(

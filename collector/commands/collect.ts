@@ -3,6 +3,7 @@ import type { Command, CommandArguments } from '../../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
 import { MICROSECONDS, parseTime } from '../../schemas/time.ts'
 import type { DeclaredSpan } from '../coverage-recorder.ts'
+import { DECODE_OPTIONS, DECODE_USAGE, decodeOptions } from '../decode-options.ts'
 import { pageStyle } from '../page-style.ts'
 import { visibleJson } from '../visible-text.ts'
 
@@ -27,6 +28,7 @@ Ctrl-C: no further), and what was read is written.
   --batch-seconds N      capture time of one batch (default 86400); for live use 300 is usual
   --listened-since TIME  when the sensor listened, if you know better than the packets; both or none
   --listened-until TIME
+${DECODE_USAGE}
   --json                 prints one JSON object instead of text
 
 Exit status: 0 all read; 3 something in the input was unreadable or cut short (what could be read is kept); 2 wrong
@@ -41,6 +43,7 @@ usage; 1 a failure of the machine or of Hirundo.`,
     'batch-seconds': { type: 'string', default: '86400' },
     'listened-since': { type: 'string' },
     'listened-until': { type: 'string' },
+    ...DECODE_OPTIONS,
     json: { type: 'boolean', default: false },
   },
   async run({ values, positionals }) {
@@ -54,12 +57,13 @@ usage; 1 a failure of the machine or of Hirundo.`,
       keyPath: values['key'] === undefined ? null : String(values['key']),
       batchSeconds: integer(values, 'batch-seconds', 60, 31 * 86_400),
       declared: declaredSpan(values),
+      decodeOptions: decodeOptions(values, 'collect'),
       note: (line: string) => void process.stderr.write(`hirundo: ${line}\n`),
     }
     // Loaded here, so that help and wrong usage answer at once.
     const { checkSensorId, collect } = await import('../collect.ts')
     checkSensorId(request.sensor)
-    const telescope = request.telescope === 'auto' ? await findTelescope(values, positionals) : request.telescope
+    const telescope = request.telescope === 'auto' ? await findTelescope(values, request) : request.telescope
     const summary = await collect({ ...request, telescope })
     process.stdout.write(await resultText(summary, values['json'] === true))
     return summary.captures.some(capture => capture.error !== null) ? EXIT_STATUS.input : 0
@@ -96,10 +100,16 @@ function declaredSpan(values: Values): DeclaredSpan | null {
   return { from, to }
 }
 
-async function findTelescope(values: Values, captures: readonly string[]): Promise<string> {
+interface CapturesToRead {
+  readonly captures: readonly string[]
+  readonly decodeOptions: number
+}
+
+async function findTelescope(values: Values, { captures, decodeOptions }: CapturesToRead): Promise<string> {
   const { proposeTelescope } = await import('../telescope-proposal.ts')
   return await proposeTelescope({
     captures,
+    decodeOptions,
     isAccepted: values['yes'] === true,
     wordsWith: telescope => commandWords({ ...values, telescope }, captures),
     style: pageStyle(process.stderr, process.env),

@@ -10,6 +10,8 @@ import { pageStyle } from '../../collector/page-style.ts'
 import { readCapture } from '../../collector/read-capture.ts'
 import { formatIpv4 } from '../../schemas/address.ts'
 import { formatDay } from '../../schemas/time.ts'
+import { TOOLS } from '../../schemas/tool.ts'
+import { isEvidence } from '../../schemas/tool-evidence.ts'
 import { pcap } from '../support/capture-builder.ts'
 import { ROOT } from '../support/external.ts'
 import { concat, ethernet, hex, icmp, ipv4, ipv6, tcp, udp } from '../support/frame-builder.ts'
@@ -100,17 +102,28 @@ Sources
   37; the first 10 sent 34.8 % of the packets
   2001:db8::7    12  10.7 %  ████████████████████████████████████████
   198.51.100.1    3   2.7 %  ██████████
+    zmap 3 of 3 (chance 4e-15)
   198.51.100.3    3   2.7 %  ██████████
+    zmap 3 of 3 (chance 4e-15)
   198.51.100.4    3   2.7 %  ██████████
   198.51.100.5    3   2.7 %  ██████████
+    zmap 3 of 3 (chance 4e-15)
   198.51.100.6    3   2.7 %  ██████████
   198.51.100.7    3   2.7 %  ██████████
+    zmap 3 of 3 (chance 4e-15)
   198.51.100.10   3   2.7 %  ██████████
   198.51.100.11   3   2.7 %  ██████████
+    zmap 3 of 3 (chance 4e-15)
   198.51.100.13   3   2.7 %  ██████████
+    zmap 3 of 3 (chance 4e-15)
 
 Tools, by what headers say
   zmap  64  57.1 %  ████████████████████████████████████████
+    IP identification = 54321
+
+UDP probes, by their first bytes
+  empty  12  10.7 %  ████████████████████████████████████████
+    no payload: the UDP length is 8
 
 Not counted
   not_ip               4  3.3 %
@@ -151,17 +164,28 @@ Ports                                                                   Sources
   23/tcp              telnet             48  42.9 %  ███████████████      37; the first 10 sent 34.8 % of the packets
   8291/tcp                               16  14.3 %  █████                2001:db8::7    12  10.7 %  ███████████████████████████████████████
   22/tcp              ssh                12  10.7 %  ███▊                 198.51.100.1    3   2.7 %  █████████▊
-  80/tcp              http, replies      12  10.7 %  ███▊                 198.51.100.3    3   2.7 %  █████████▊
-  53/udp              domain, replies    12  10.7 %  ███▊                 198.51.100.4    3   2.7 %  █████████▊
-  icmp type 3 code 1  Destination Unre…  12  10.7 %  ███▊                 198.51.100.5    3   2.7 %  █████████▊
+  80/tcp              http, replies      12  10.7 %  ███▊                   zmap 3 of 3 (chance 4e-15)
+  53/udp              domain, replies    12  10.7 %  ███▊                 198.51.100.3    3   2.7 %  █████████▊
+  icmp type 3 code 1  Destination Unre…  12  10.7 %  ███▊                   zmap 3 of 3 (chance 4e-15)
+                                                                          198.51.100.4    3   2.7 %  █████████▊
+                                                                          198.51.100.5    3   2.7 %  █████████▊
+                                                                            zmap 3 of 3 (chance 4e-15)
                                                                           198.51.100.6    3   2.7 %  █████████▊
                                                                           198.51.100.7    3   2.7 %  █████████▊
+                                                                            zmap 3 of 3 (chance 4e-15)
                                                                           198.51.100.10   3   2.7 %  █████████▊
                                                                           198.51.100.11   3   2.7 %  █████████▊
+                                                                            zmap 3 of 3 (chance 4e-15)
                                                                           198.51.100.13   3   2.7 %  █████████▊
+                                                                            zmap 3 of 3 (chance 4e-15)
 
 Tools, by what headers say
-  zmap  IP identification = 54321  64  57.1 %  ████████████████████████████████████████
+  zmap  64  57.1 %  ████████████████████████████████████████
+    IP identification = 54321
+
+UDP probes, by their first bytes
+  empty  12  10.7 %  ████████████████████████████████████████
+    no payload: the UDP length is 8
 
 Not counted
   not_ip               4  3.3 %
@@ -346,6 +370,13 @@ describe('--json', () => {
         portOf,
       ),
       sources: tally(kept, row => row['src']!),
+      /** By source and tool. */
+      matches: kept.reduce<Record<string, number>>((counts, row) => {
+        for (const tool of row['tools']!.split('|')) {
+          counts[`${row['src']} ${tool}`] = (counts[`${row['src']} ${tool}`] ?? 0) + 1
+        }
+        return counts
+      }, {}),
       tools: kept.reduce<Record<string, number>>((counts, row) => {
         for (const tool of row['tools']!.split('|').filter(name => name !== '')) counts[tool] = (counts[tool] ?? 0) + 1
         return counts
@@ -370,6 +401,13 @@ describe('--json', () => {
       // Which of equals are listed is open; each has its own count.
       expect(inspection[name].map(({ packets }) => packets)).toEqual(largest.slice(0, 10))
       expect(plain[name]).toMatchObject(pairs(inspection[name]))
+    }
+    for (const { name, packets, tools } of inspection.sources) {
+      const told = tools.map(tool => [tool.name, tool.matched, tool.packets])
+      const expected = TOOLS.map(tool => ({ ...tool, matched: plain.matches[`${name} ${tool.name}`] ?? 0 }))
+        .filter(tool => isEvidence(tool, tool.matched, packets))
+        .sort((a, b) => b.matched - a.matched)
+      expect(told, name).toEqual(expected.map(tool => [tool.name, tool.matched, packets]))
     }
     for (const { name, backscatter } of inspection.ports) expect(backscatter, name).toBe(plain.replies[name] ?? 0)
     expect(inspection.source_count).toBe(Object.keys(plain.sources).length)

@@ -1,9 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { AddressTally } from '../../collector/address-tally.ts'
+import { Packet } from '../../collector/packet.ts'
 import { PortTally } from '../../collector/port-tally.ts'
+import { SourceEvidence } from '../../collector/source-evidence.ts'
 import { rebucket, TimeHistogram } from '../../collector/time-histogram.ts'
 import { CLASS_BACKSCATTER, CLASS_SCAN, PROTOCOL } from '../../schemas/protocol.ts'
+import { TOOLS, type ToolName } from '../../schemas/tool.ts'
+import { isEvidence } from '../../schemas/tool-evidence.ts'
 
 // Goal: the bounded tallies behind `inspect` count exactly what a plain Map counts. Method: random input (fast-check
 // prints the seed of a failure), and cases at the bounds.
@@ -104,6 +108,101 @@ describe('address tally', () => {
     add(tally, [0x2001_0db8, 0, 0, 9])
     expect([tally.text(0), tally.text(1)]).toEqual(['203.0.113.9', '2001:db8::9'])
     expect([tally.isIpv4(0), tally.isIpv4(1)]).toEqual([true, false])
+  })
+})
+
+describe('evidence by source', () => {
+  const bit = (name: ToolName): number => 1 << TOOLS.findIndex(tool => tool.name === name)
+  const packet = new Packet()
+
+  function addPacket(sources: SourceEvidence, [word0, word1, word2, word3]: Address, tools: number): void {
+    packet.src0 = word0
+    packet.src1 = word1
+    packet.src2 = word2
+    packet.src3 = word3
+    sources.add(packet, tools)
+  }
+
+  /** What must be told of each source, from a plain loop; `chance` has tests of its own. */
+  function plainEvidence(packets: readonly (readonly [Address, number])[]) {
+    const counts = new Map<string, { packets: number; matches: number[] }>()
+    for (const [words, tools] of packets) {
+      const count = counts.get(words.join()) ?? { packets: 0, matches: TOOLS.map(() => 0) }
+      counts.set(words.join(), count)
+      count.packets++
+      TOOLS.forEach((_, at) => {
+        if ((tools >> at) % 2 === 1) count.matches[at]!++
+      })
+    }
+    return Array.from(counts, ([source, { packets: all, matches }]) => {
+      const matched = TOOLS.map(({ name }, at) => `${name} ${matches[at]}/${all}`)
+      return { source, tools: matched.filter((_, at) => isEvidence(TOOLS[at]!, matches[at]!, all)).sort() }
+    })
+  }
+
+  const toldEvidence = (sources: SourceEvidence) =>
+    contents(sources.addresses).map(([source], row) => ({
+      source,
+      tools: sources
+        .tools(row)
+        .map(({ name, matched, packets }) => `${name} ${matched}/${packets}`)
+        .sort(),
+    }))
+
+  test('k, n and the chance of each tool that cannot be chance', () => {
+    const sources = new SourceEvidence(10)
+    for (let at = 0; at < 4; at++) addPacket(sources, ipv4(1), bit('masscan') | bit('masscan-profile'))
+    for (let at = 0; at < 3; at++) addPacket(sources, ipv4(2), at === 0 ? bit('zmap') : 0)
+    addPacket(sources, [0x2001_0db8, 0, 0, 1], bit('mirai'))
+    expect([0, 1, 2].map(row => sources.tools(row))).toEqual([
+      [
+        { name: 'masscan', matched: 4, packets: 4, chance: expect.closeTo(2 ** -64, 30) },
+        { name: 'masscan-profile', matched: 4, packets: 4, chance: null },
+      ],
+      // One match at 2^-16 in three packets is not enough.
+      [],
+      [{ name: 'mirai', matched: 1, packets: 1, chance: expect.closeTo(2 ** -32, 20) }],
+    ])
+  })
+
+  test('equals a plain loop past the room that it starts with; sources without room have none', () => {
+    const sources = new SourceEvidence(3000)
+    const packets = Array.from({ length: 20_000 }, (_, at): [Address, number] => [
+      ipv4((at * 7919) % 4001),
+      at % 3 === 0 ? bit('mirai') : 0,
+    ])
+    for (const [words, tools] of packets) addPacket(sources, words, tools)
+    expect([sources.addresses.rowCount, sources.addresses.isCapped]).toEqual([3000, true])
+    const plain = plainEvidence(packets).slice(0, 3000)
+    expect(toldEvidence(sources)).toEqual(plain)
+    expect(plain.filter(({ tools }) => tools.length > 0).length).toBeGreaterThan(1000)
+  })
+
+  test('two joined are one of all', () => {
+    const packets = fc.array(
+      fc.tuple(address, fc.oneof(fc.constant(0), fc.integer({ max: 2 ** TOOLS.length - 1, min: 0 }))),
+    )
+    fc.assert(
+      fc.property(packets, packets, (first, second) => {
+        const [one, other] = [new SourceEvidence(2 ** 16), new SourceEvidence(2 ** 16)]
+        for (const [words, tools] of first) addPacket(one, words, tools)
+        for (const [words, tools] of second) addPacket(other, words, tools)
+        one.merge(other)
+        expect(toldEvidence(one)).toEqual(plainEvidence([...first, ...second]))
+      }),
+    )
+  })
+
+  test('joined past the room of the first: matches go to the source that has them, or to none', () => {
+    const [one, other] = [new SourceEvidence(2), new SourceEvidence(9)]
+    addPacket(one, ipv4(1), 0)
+    for (const low of [7, 8, 1]) addPacket(other, ipv4(low), low === 7 ? 0 : bit('mirai'))
+    one.merge(other)
+    expect(toldEvidence(one)).toEqual([
+      { source: ipv4(1).join(), tools: ['mirai 1/2'] },
+      { source: ipv4(7).join(), tools: [] },
+    ])
+    expect(one.addresses.otherPackets).toBe(1)
   })
 })
 

@@ -384,14 +384,14 @@ describe('damage', () => {
   })
 
   test('a link type that is not read: packets are counted, and the error names it', async () => {
-    const { packets, result } = await readPackets(pcap([{ frame: FRAME }, { frame: FRAME }], { linkType: 127 }))
+    const { packets, result } = await readPackets(pcap([{ frame: FRAME }, { frame: FRAME }], { linkType: 147 }))
     expect(packets.map(({ drop }) => DROP_REASON_NAMES[drop])).toEqual([
       'link_type_unsupported',
       'link_type_unsupported',
     ])
     expect(result.error).toMatchObject({
       code: 'LINK_TYPE_UNSUPPORTED',
-      message: expect.stringContaining('127 (802.11 radiotap)'),
+      message: expect.stringContaining('147 (private use)'),
     })
   })
 
@@ -399,7 +399,7 @@ describe('damage', () => {
     const { result } = await readPackets(
       concat(
         sectionHeader(),
-        interfaceDescription({ linkType: 127 }),
+        interfaceDescription({ linkType: 147 }),
         interfaceDescription(),
         enhancedPacket({ frame: FRAME }),
         enhancedPacket({ frame: FRAME, interfaceId: 1 }),

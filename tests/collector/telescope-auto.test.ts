@@ -6,7 +6,7 @@ import { commandLine } from '../../collector/shell-quote.ts'
 import type { CollectSummary } from '../../schemas/batch.ts'
 import { pcap } from '../support/capture-builder.ts'
 import { hasCommand, ROOT, requireExternal } from '../support/external.ts'
-import { ethernet, ipv4, tcp } from '../support/frame-builder.ts'
+import { concat, ethernet, hex, ipv4, tcp } from '../support/frame-builder.ts'
 import { simulateTelescope } from '../support/simulated-telescope.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
 import { HIRUNDO, hasTerminal, makePipe, startOnTerminal } from '../support/terminal.ts'
@@ -47,6 +47,26 @@ describe('without a terminal', () => {
     const [{ packets_read, packets_kept }] = (summary as CollectSummary).captures as [CollectSummary['captures'][0]]
     expect(packets_kept).toBe(packets_read)
     expect(batchesIn(out).length).toBeGreaterThan(1)
+  })
+
+  test('behind a tunnel it proposes the prefix inside, and the command that it prints looks inside too', () => {
+    const folder = newFolder()
+    const inner = Array.from({ length: 64 }, (_, at) =>
+      ipv4({ src: `198.51.100.${at}`, dst: `203.0.113.${32 + (at % 16)}` }, tcp()),
+    )
+    const frames = inner.map(packet =>
+      ethernet(0x0800, ipv4({ src: '192.0.2.1', dst: '192.0.2.2', protocol: 47 }, concat(hex('0000 0800'), packet))),
+    )
+    const path = join(folder, 'gre.pcap')
+    writeFileSync(path, pcap(frames.map((frame, at) => ({ frame, seconds: 1_795_348_800 + at }))))
+    const options = ['--sensor', 'jp-1', '--telescope', 'auto', '--out', join(folder, 'out'), '--decapsulate', 'gre']
+    const { status, stderr } = collect(path, ...options)
+    expect(status).toBe(2)
+    const line = stderr.split('\n').find(text => text.startsWith('  hirundo collect '))!
+    expect(line).toContain(' --telescope 203.0.113.32/28 ')
+    expect(line).toContain(' --decapsulate gre')
+    const { stdout } = collect(path, ...options, '--yes', '--json')
+    expect((JSON.parse(stdout) as CollectSummary).captures).toMatchObject([{ packets_read: 64, packets_kept: 64 }])
   })
 
   test('--yes takes the proposal', () => {
