@@ -5,7 +5,7 @@ export const CAPTURED_LENGTH_MAX = 262_144
 
 /** Turns the bytes of a capture, fed in pieces of any size, into packets. */
 export interface CaptureParser {
-  readonly format: 'pcap' | 'pcapng'
+  readonly format: 'pcap' | 'pcapng' | 'snoop'
   /** Link types in order of appearance. */
   readonly linkTypes: readonly number[]
   /** Packets handed over. */

@@ -9,6 +9,7 @@ import { fileError } from './durable-file.ts'
 import { readOrCreateKey } from './key-file.ts'
 import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { listCaptures } from './list-captures.ts'
+import { isLiveInput } from './open-byte-source.ts'
 import { fileOf, Progress, totalBytes } from './progress.ts'
 import { visibleText } from './visible-text.ts'
 
@@ -44,7 +45,7 @@ export async function collect(request: CollectRequest): Promise<CollectSummary> 
   const startedAt = performance.now()
   const collector = openCollector(request)
   let progress: Progress | null = null
-  const stop = stopOnSignal(request.captures.includes('-'), line => {
+  const stop = stopOnSignal(request.captures.some(isLiveInput), line => {
     progress?.clear()
     request.note(line)
   })
@@ -162,7 +163,7 @@ async function findCaptures(paths: readonly string[]): Promise<(string | Capture
 }
 
 /**
- * Standard input may come from a tcpdump that never ends: a signal ends the reading, and what was read is written as a
+ * A pipe may come from a tcpdump that never ends: a signal ends the reading, and what was read is written as a
  * batch. Ctrl-C reaches tcpdump at the same moment, which then writes what it still holds and closes the pipe: so
  * reading goes on to the end of the input, for DRAIN_MILLISECONDS at most. A second signal stops it at once. With files
  * only, a signal just ends the process: reading them again gives the same batches.
@@ -171,11 +172,7 @@ function stopOnSignal(isLive: boolean, note: (line: string) => void): { signal: 
   const controller = new AbortController()
   if (!isLive) return { signal: controller.signal, release: () => {} }
   let deadline: NodeJS.Timeout | undefined
-  const stop = (): void => {
-    controller.abort()
-    // Without this a quiet pipe would keep the read waiting.
-    process.stdin.destroy()
-  }
+  const stop = (): void => controller.abort()
   const onSignal = (name: string): void => {
     // The terminal may be gone: what cannot be told any more must not keep the batch from being written.
     if (name === 'SIGHUP') for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})

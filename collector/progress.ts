@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import { isLiveInput } from './open-byte-source.ts'
 
 /** A line on a terminal for work that takes longer than a second; silent when standard error is no terminal. */
 
@@ -104,7 +105,7 @@ export function fileOf(place: number, count: number): string {
 export function totalBytes(paths: readonly string[]): number | null {
   let total = 0
   for (const path of paths) {
-    const stats = path === '-' ? undefined : statSync(path, { throwIfNoEntry: false })
+    const stats = isLiveInput(path) ? undefined : statSync(path, { throwIfNoEntry: false })
     if (!stats?.isFile()) return null
     total += stats.size
   }

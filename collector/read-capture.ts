@@ -1,12 +1,15 @@
-import { type ByteSource, openByteSource } from './byte-source.ts'
+import type { ByteSource } from './byte-source.ts'
 import { type CaptureFormat, captureFormat, describeUnknownFormat, MAGIC_BYTES } from './capture-format.ts'
 import type { CaptureParser } from './capture-parser.ts'
 import type { CaptureError, CaptureResult, ReadOptions } from './capture-result.ts'
-import { GunzipSource } from './gunzip-source.ts'
+import { compressionOf } from './compression.ts'
+import { DecompressingSource } from './decompressing-source.ts'
 import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
+import { openByteSource } from './open-byte-source.ts'
 import type { OnPacket, Packet } from './packet.ts'
 import { PcapParser } from './pcap-parser.ts'
 import { PcapngParser } from './pcapng-parser.ts'
+import { SnoopParser } from './snoop-parser.ts'
 
 /** Read at once, into one buffer that is reused: large enough to make calls rare, small enough for the cache. */
 export const CHUNK_BYTES = 1024 * 1024
@@ -15,7 +18,7 @@ const CONTENT_BYTES_MAX = 256 * 1024 ** 3
 
 /**
  * Reads a file, or standard input for `-`, and hands each packet to `onPacket`, filled into `packet`, in the order of
- * the capture. gzip is recognised by content.
+ * the capture. Format and compression are told by content, never by name.
  *
  * Memory is one buffer of CHUNK_BYTES, grown up to the largest record or block that really is in the capture.
  *
@@ -39,9 +42,13 @@ export async function readCaptureSource(
   options: ReadOptions = {},
 ): Promise<Omit<CaptureResult, 'path'>> {
   const reading = new CaptureReading(source, packet, onPacket, options)
+  // A quiet pipe would keep the read waiting.
+  const onAbort = (): void => void reading.source.close()
+  options.signal?.addEventListener('abort', onAbort)
   try {
     await reading.run()
   } finally {
+    options.signal?.removeEventListener('abort', onAbort)
     await reading.source.close()
   }
   return reading.result()
@@ -72,10 +79,7 @@ class CaptureReading {
   async run(): Promise<void> {
     const format = await this.openContent()
     if (format === null) return
-    const parser: CaptureParser =
-      format === 'pcap'
-        ? new PcapParser(this.packet, this.onPacket, this.options.shortcut ?? null)
-        : new PcapngParser(this.packet, this.onPacket, this.options.shortcut ?? null)
+    const parser = this.createParser(format)
     this.parser = parser
     const { signal, onChunk } = this.options
     do {
@@ -88,6 +92,12 @@ class CaptureReading {
     const ending = parser.finish(parser.error === null ? this.end - this.start : 0)
     this.isTruncated = ending?.code === 'CAPTURE_TRUNCATED' || this.source.error !== null
     this.error = this.source.error ?? ending ?? parser.warning ?? linkTypeError(parser)
+  }
+
+  private createParser(format: CaptureFormat): CaptureParser {
+    if (format === 'pcap') return new PcapParser(this.packet, this.onPacket, this.options.shortcut ?? null)
+    if (format === 'pcapng') return new PcapngParser(this.packet, this.onPacket, this.options.shortcut ?? null)
+    return new SnoopParser(this.packet, this.onPacket)
   }
 
   result(): Omit<CaptureResult, 'path'> {
@@ -105,29 +115,32 @@ class CaptureReading {
   }
 
   /** Finds out the format and decompresses. */
-  private async openContent(): Promise<Exclude<CaptureFormat, 'gzip'> | null> {
-    let format = await this.readMagic()
-    if (format === 'gzip') {
+  private async openContent(): Promise<CaptureFormat | null> {
+    await this.readMagic()
+    const compression = compressionOf(this.buffer, this.end)
+    if (compression !== null) {
       const head = this.buffer.slice(0, this.end)
-      this.source = new GunzipSource(this.source, head, this.options.contentBytesMax ?? CONTENT_BYTES_MAX)
-      this.compression = ' (gzip)'
+      const contentBytesMax = this.options.contentBytesMax ?? CONTENT_BYTES_MAX
+      this.source = new DecompressingSource(compression, this.source, head, contentBytesMax)
+      this.compression = ` (${compression.name})`
       this.end = 0
-      format = await this.readMagic()
+      await this.readMagic()
     }
     this.counted(0)
-    if (format !== null && format !== 'gzip') return format
-    this.isTruncated = this.source.error !== null && this.contentBytes > 0
-    this.error = this.source.error ?? this.formatError()
+    const format = captureFormat(this.buffer, this.end)
+    if (format !== null) return format
+    const { error } = this.source
+    this.isTruncated = error !== null && (error.code === 'COMPRESSION_INVALID' || this.contentBytes > 0)
+    this.error = error ?? this.formatError()
     return null
   }
 
-  private async readMagic(): Promise<CaptureFormat | null> {
+  private async readMagic(): Promise<void> {
     while (this.end < MAGIC_BYTES) {
       const count = await this.source.read(this.buffer, this.end, this.buffer.length - this.end)
       if (count === 0) break
       this.end += count
     }
-    return captureFormat(this.buffer, this.end)
   }
 
   private formatError(): CaptureError {

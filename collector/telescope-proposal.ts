@@ -4,6 +4,7 @@ import { TelescopeError } from '../schemas/errors.ts'
 import { inspectCaptures } from './inspect-captures.ts'
 import type { LikelyPrefix } from './likely-prefixes.ts'
 import { listCaptures } from './list-captures.ts'
+import { isLiveInput } from './open-byte-source.ts'
 import { type PageStyle, paint } from './page-style.ts'
 import { prefixLines } from './prefix-text.ts'
 import { commandLine } from './shell-quote.ts'
@@ -58,7 +59,7 @@ export async function proposeTelescope(request: ProposalRequest): Promise<string
 
 async function readableTwice(captures: readonly string[]): Promise<string[]> {
   const paths = await listCaptures(captures)
-  const pipe = paths.find(path => path === '-' || !statSync(path).isFile())
+  const pipe = paths.find(path => isLiveInput(path) || !statSync(path).isFile())
   if (pipe === undefined) return paths
   const name = pipe === '-' ? 'standard input' : pipe
   throw new TelescopeError(

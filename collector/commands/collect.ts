@@ -11,10 +11,10 @@ export const command: Command = {
   summary: 'turns captures into batches of flows',
   usage: `hirundo collect CAPTURE... --sensor ID --telescope CIDR[,CIDR...]|auto --out DIR [--key FILE] [--yes] [--json]
 
-Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a directory or -
-(standard input: tcpdump -w - | hirundo collect - ...), pcap or pcapng, plain or gzip. The same packets give the same
-batches, however they are cut into files. Ctrl-C ends standard input: it is read to its end, for 2 s at most (a second
-Ctrl-C: no further), and what was read is written.
+Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a named pipe, a
+directory or - (standard input: tcpdump -w - | hirundo collect - ...): pcap, pcapng or snoop, plain or compressed with
+gzip, zstd or xz. The same packets give the same batches, however they are cut into files. Ctrl-C ends a pipe: it is
+read to its end, for 2 s at most (a second Ctrl-C: no further), and what was read is written.
 
   --sensor ID            name of the sensor: lower-case letters, digits, hyphens
   --telescope CIDR,...   the dark prefixes of the sensor; packets for other addresses are counted and dropped.

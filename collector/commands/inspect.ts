@@ -15,8 +15,8 @@ export const command: Command = {
 
 Format, link types, times, packets over time, classes, protocols, ports, sources with the evidence for their tools,
 tools, UDP probes, what would not be counted and why, and the dark prefixes that the capture is likely of. CAPTURE is a
-file, a directory or - (standard input), pcap or pcapng, plain or gzip. Of several captures each is told, then all
-together.
+file, a directory or - (standard input): pcap, pcapng or snoop, plain or compressed with gzip, zstd or xz. Of several
+captures each is told, then all together.
 
 The width is that of the terminal, else COLUMNS or 80. Colour is used on a terminal only; NO_COLOR=1 turns it off,
 FORCE_COLOR=1 on.

@@ -19,8 +19,8 @@ export const command: Command = {
   summary: 'prints one line a packet, for looking and for comparing',
   usage: `hirundo packets CAPTURE [--format csv|ndjson] [--telescope CIDR,...] [--decapsulate LIST] [--verify-checksums]
 
-Prints what the collector sees of each packet. CAPTURE is a file, a directory or - (standard input), pcap or pcapng,
-plain or gzip.
+Prints what the collector sees of each packet. CAPTURE is a file, a directory or - (standard input): pcap, pcapng or
+snoop, plain or compressed with gzip, zstd or xz.
 
   --format csv|ndjson    csv (default) has a header line; ndjson is one JSON object a line
   --telescope CIDR,...   marks packets for other addresses with the drop reason not_for_telescope

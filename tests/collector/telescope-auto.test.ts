@@ -95,6 +95,17 @@ describe('without a terminal', () => {
     })
   })
 
+  test('a file that standard input was redirected from is refused too: it is read on from where it stands', () => {
+    const main = `${ROOT}dist/bin/main.js collect /dev/stdin --sensor a --telescope auto --yes --out '${newFolder()}'`
+    const { status, stderr } = spawnSync('sh', ['-c', `'${process.execPath}' ${main} < '${CAPTURE}'`], {
+      encoding: 'utf8',
+    })
+    expect([status, stderr]).toEqual([
+      2,
+      'hirundo: collect: --telescope auto reads the captures twice, and /dev/stdin can be read only once; write it to a file first, or name the prefixes [USAGE]\n',
+    ])
+  })
+
   test('a capture of a conversation has no dark prefix', () => {
     const frames = [
       ['192.0.2.1', '198.51.100.1'],
