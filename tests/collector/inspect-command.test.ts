@@ -438,6 +438,10 @@ describe('--json', () => {
       expectEqual(inspection, lines[at]!)
     })
     expect(total.path).toBe(null)
+    // No column of packets names the probe; hourCapture has 12 empty ones, the simulated sensor its own.
+    expect(pairs(each[0]!.udp_probes)).toEqual({ empty: 12 })
+    const probes = pairs(each[1]!.udp_probes)
+    expect(pairs(total.udp_probes)).toEqual({ ...probes, empty: (probes['empty'] ?? 0) + 12 })
     expectEqual(total, lines[0]! + lines[1]!.slice(lines[1]!.indexOf('\n') + 1))
     expect(formatDay(Date.parse(total.first_packet!) / 1000)).toBe('2026-11-22')
   })
