@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseTelescope } from '../schemas/address.ts'
 import { type CaptureSummary, type CollectSummary, isSensorId } from '../schemas/batch.ts'
@@ -11,7 +11,8 @@ import { readOrCreateKey } from './key-file.ts'
 import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { listCaptures } from './list-captures.ts'
 import { isLiveInput } from './open-byte-source.ts'
-import { Progress } from './progress.ts'
+import { fileOf, Progress, totalBytes } from './progress.ts'
+import { visibleText } from './visible-text.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 /** Enough for tcpdump to write its buffer; short enough for whoever pressed Ctrl-C. */
@@ -69,7 +70,7 @@ async function collectPlanned(
   planned: NonNullable<ReturnType<typeof plannable>>,
   captures: readonly (string | CaptureSummary)[],
 ): Promise<ParallelResult> {
-  const progress = new Progress(totalBytes(captures))
+  const progress = new Progress(totalBytes(captures.filter(path => typeof path === 'string')))
   const onProgress = (bytes: number, packets: number): void => progress.update(bytes, packets)
   const result = await collectInParallel(options, planned, request.jobs, onProgress)
   progress.clear()
@@ -85,13 +86,16 @@ async function collectInOrder(
   collector: Collector,
   captures: readonly (string | CaptureSummary)[],
 ): Promise<ParallelResult> {
-  const stop = stopOnSignal(request.captures.some(isLiveInput), request.note)
+  const progress = new Progress(totalBytes(captures.filter(path => typeof path === 'string')))
+  const stop = stopOnSignal(request.captures.some(isLiveInput), line => {
+    progress.clear()
+    request.note(line)
+  })
   const summaries: CaptureSummary[] = []
   let bytesRead = 0
   let packets = 0
   try {
-    const progress = new Progress(totalBytes(captures))
-    for (const path of captures) {
+    for (const [place, path] of captures.entries()) {
       if (stop.signal.aborted) break
       if (typeof path !== 'string') {
         summaries.push(path)
@@ -99,19 +103,24 @@ async function collectInOrder(
       }
       const { summary, result } = await collector.read(path, {
         signal: stop.signal,
-        onChunk: bytes => progress.update(bytesRead + bytes, packets + collector.packetsOfCapture),
+        onChunk: bytes => {
+          const packetsRead = packets + collector.packetsOfCapture
+          progress.update(bytesRead + bytes, packetsRead, fileOf(place, captures.length))
+        },
       })
       bytesRead += result.bytesRead
       packets += summary.packets_read
       const unread = summary.drops.link_type_unsupported ?? 0
-      if (unread > 0 && result.error?.code !== 'LINK_TYPE_UNSUPPORTED')
+      if (unread > 0 && result.error?.code !== 'LINK_TYPE_UNSUPPORTED') {
+        progress.clear()
         request.note(unsupportedLinkNote(path, unread, result.linkTypes))
+      }
       // When standard input was closed by us, that it ended early is no news.
       summaries.push(stop.signal.aborted ? { ...summary, truncated: false, error: null } : summary)
     }
-    progress.clear()
     await collector.finish()
   } finally {
+    progress.clear()
     stop.release()
   }
   return { summaries, flows: collector.flows, batches: collector.batches.length, bytesRead }
@@ -121,11 +130,11 @@ async function collectInOrder(
 function unsupportedLinkNote(path: string, packets: number, linkTypes: readonly number[]): string {
   const unsupported = linkTypes.filter(linkType => !isLinkTypeSupported(linkType)).map(formatLinkType)
   const types = unsupported.length === 0 ? 'that a pktap or ppi header names' : unsupported.join(', ')
-  return `${path}: ${packets} packets dropped: link type ${types} is not supported`
+  return `${visibleText(path)}: ${packets} packets dropped: link type ${types} is not supported`
 }
 
-function collectorOptions(request: CollectRequest): CollectorOptions {
-  const { sensor, out, note } = request
+/** @throws SENSOR_ID_INVALID */
+export function checkSensorId(sensor: string): void {
   if (!isSensorId(sensor)) {
     throw new TelescopeError(
       'SENSOR_ID_INVALID',
@@ -133,6 +142,11 @@ function collectorOptions(request: CollectRequest): CollectorOptions {
       { sensor },
     )
   }
+}
+
+function collectorOptions(request: CollectRequest): CollectorOptions {
+  const { sensor, out, note } = request
+  checkSensorId(sensor)
   const telescope = parseTelescope(request.telescope)
   try {
     mkdirSync(out, { recursive: true })
@@ -176,18 +190,6 @@ async function findCaptures(paths: readonly string[]): Promise<(string | Capture
     }
   }
   return found
-}
-
-/** Bytes on disk of all captures; null when one is a pipe. */
-function totalBytes(captures: readonly (string | CaptureSummary)[]): number | null {
-  let total = 0
-  for (const path of captures) {
-    if (typeof path !== 'string') continue
-    const stats = isLiveInput(path) ? undefined : statSync(path, { throwIfNoEntry: false })
-    if (!stats?.isFile()) return null
-    total += stats.size
-  }
-  return total
 }
 
 /**
