@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import {
   closeSync,
   createReadStream,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -27,6 +28,10 @@ export class Spool {
 
   constructor(path: string) {
     this.path = path
+  }
+
+  get exists(): boolean {
+    return existsSync(this.path)
   }
 
   /**
