@@ -166,10 +166,15 @@ function ownerOf(name: string): number {
 }
 
 function removeNamespaces(isRemoved: (pid: number) => boolean): void {
-  for (const name of listNamespaces().filter(name => isRemoved(ownerOf(name)))) {
-    for (const pid of ip('netns', 'pids', name).split('\n').filter(Boolean)) end(Number(pid))
-    ip('netns', 'del', name)
+  const ours = () => listNamespaces().filter(name => isRemoved(ownerOf(name)))
+  for (const name of ours()) {
+    // Another run may be removing what a killed one has left: what counts is that it is gone.
+    const { stdout } = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' })
+    for (const pid of stdout.split('\n').filter(Boolean)) end(Number(pid))
+    spawnSync('ip', ['netns', 'del', name])
   }
+  const left = ours()
+  if (left.length > 0) throw new Error(`namespaces ${left.join(', ')} cannot be removed`)
 }
 
 function end(pid: number): void {
