@@ -11,6 +11,7 @@ import { type LikelyPrefix, LikelyPrefixes } from './likely-prefixes.ts'
 import { linkTypeName } from './link-type.ts'
 import type { Packet } from './packet.ts'
 import { sourceText } from './packet-line.ts'
+import { isTimeValid } from './pcapng-time.ts'
 import { matchTools } from './tools.ts'
 
 /** Sources that are counted one by one: some tens of MB, and more than a quiet sensor sees in a day. */
@@ -76,8 +77,8 @@ export class CaptureInspector {
   add(packet: Packet): void {
     this.bytesCaptured += packet.capturedLength
     this.bytesOnWire += packet.originalLength
-    const time = packet.seconds + packet.nanoseconds / 1e9
-    if (time >= 0) {
+    if (isTimeValid(packet.seconds)) {
+      const time = packet.seconds + packet.nanoseconds / 1e9
       if (time < this.firstTime) this.firstTime = time
       if (time > this.lastTime) this.lastTime = time
     }

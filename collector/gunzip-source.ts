@@ -85,15 +85,19 @@ export class GunzipSource implements ByteSource {
     if (this.inner.error) this.error ??= this.inner.error
   }
 
+  /** Always as large as it should be: how much comes out before damage must not depend on how the bytes arrive. */
   private async nextPiece(): Promise<Uint8Array> {
     const grown = Math.ceil(this.compressedBytes / PIECE_GROWTH)
     const size = Math.max(PIECE_BYTES_MIN, Math.min(PIECE_BYTES_MAX, grown))
-    if (this.head.length > 0) {
-      const piece = this.head.subarray(0, size)
-      this.head = this.head.subarray(piece.length)
-      return piece
+    let filled = Math.min(size, this.head.length)
+    this.piece.set(this.head.subarray(0, filled))
+    this.head = this.head.subarray(filled)
+    while (filled < size) {
+      const count = await this.inner.read(this.piece, filled, size - filled)
+      if (count === 0) break
+      filled += count
     }
-    return this.piece.subarray(0, await this.inner.read(this.piece, 0, size))
+    return this.piece.subarray(0, filled)
   }
 
   private take(chunk: Uint8Array): void {

@@ -1,4 +1,4 @@
-import { CAPTURED_LENGTH_MAX, type CaptureParser } from './capture-parser.ts'
+import { CAPTURED_LENGTH_MAX, type CaptureParser, LINK_TYPES_TOLD_MAX } from './capture-parser.ts'
 import type { CaptureError } from './capture-result.ts'
 import { clearDecoded, decode } from './decode.ts'
 import { DROP_INTERFACE_UNKNOWN, DROP_NONE, DROP_TIME_INVALID } from './drop.ts'
@@ -173,7 +173,7 @@ export class PcapngParser implements CaptureParser {
       clock: new PcapngClock(resolution, offsetSeconds),
       drops: null,
     })
-    if (!this.linkTypes.includes(linkType)) this.linkTypes.push(linkType)
+    if (this.linkTypes.length < LINK_TYPES_TOLD_MAX && !this.linkTypes.includes(linkType)) this.linkTypes.push(linkType)
   }
 
   private read64(bytes: Uint8Array, at: number): bigint {

@@ -1,5 +1,11 @@
 import { type ByteSource, openByteSource } from './byte-source.ts'
-import { type CaptureFormat, captureFormat, describeUnknownFormat, MAGIC_BYTES } from './capture-format.ts'
+import {
+  type CaptureFormat,
+  captureFormat,
+  DESCRIBED_BYTES,
+  describeUnknownFormat,
+  MAGIC_BYTES,
+} from './capture-format.ts'
 import type { CaptureParser } from './capture-parser.ts'
 import type { CaptureError, CaptureResult, ReadOptions } from './capture-result.ts'
 import { GunzipSource } from './gunzip-source.ts'
@@ -52,7 +58,7 @@ class CaptureReading {
   private readonly packet: Packet
   private readonly onPacket: OnPacket
   private readonly options: ReadOptions
-  private buffer = new Uint8Array(CHUNK_BYTES)
+  private buffer: Uint8Array
   /** Bytes in the buffer that were not consumed. */
   private start = 0
   private end = 0
@@ -67,6 +73,7 @@ class CaptureReading {
     this.packet = packet
     this.onPacket = onPacket
     this.options = options
+    this.buffer = new Uint8Array(options.chunkBytes ?? CHUNK_BYTES)
   }
 
   async run(): Promise<void> {
@@ -122,12 +129,19 @@ class CaptureReading {
   }
 
   private async readMagic(): Promise<CaptureFormat | null> {
-    while (this.end < MAGIC_BYTES) {
+    await this.readAtLeast(MAGIC_BYTES)
+    const format = captureFormat(this.buffer, this.end)
+    // What is no capture is described by the same bytes, however they arrive.
+    if (format === null) await this.readAtLeast(DESCRIBED_BYTES)
+    return format
+  }
+
+  private async readAtLeast(bytes: number): Promise<void> {
+    while (this.end < bytes) {
       const count = await this.source.read(this.buffer, this.end, this.buffer.length - this.end)
       if (count === 0) break
       this.end += count
     }
-    return captureFormat(this.buffer, this.end)
   }
 
   private formatError(): CaptureError {
