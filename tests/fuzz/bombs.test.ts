@@ -19,6 +19,8 @@ import type { MeasuredReading, ReadingJob } from './measure-reading.ts'
 const MODULE = `${ROOT}dist/tests/fuzz/measure-reading.js`
 const SECONDS_MAX = 2
 const GROWTH_BYTES_MAX = 128 * 1024 * 1024
+/** By the clock, on a machine that does much else. */
+const READING_MILLISECONDS_MAX = 45_000
 const MILLION = 1_000_000
 const newFolder = temporaryFolders()
 
@@ -38,7 +40,13 @@ function measure(kind: ReadingJob['kind'], bytes: Uint8Array): Promise<MeasuredR
     child.on('message', message => {
       measured = message as MeasuredReading
     })
-    child.on('close', code => (measured ? resolve(measured) : reject(new Error(`the reading ended with ${code}`))))
+    // Whatever the bomb does to it, the process does not outlive the test.
+    const timer = setTimeout(() => child.kill('SIGKILL'), READING_MILLISECONDS_MAX)
+    child.on('close', (code, signal) => {
+      clearTimeout(timer)
+      if (measured) resolve(measured)
+      else reject(new Error(`the reading ended with ${signal ?? code}`))
+    })
   })
 }
 
