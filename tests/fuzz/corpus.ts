@@ -86,6 +86,8 @@ const FRAMES: readonly Uint8Array[] = [
   ethernet(0x86dd, ipv6({ next: 44 }, concat(hex('3a00 0001 12345678'), icmp(1, 4, ipv6({}, tcp()))))),
   ethernet(0x894f, concat(hex('0fc2 0101 00000000'), ipv4({}, tcp()))),
   ethernet(60, concat(hex('aaaa03 000000 0800'), ipv4({}, tcp()))),
+  // Within the telescope, as a forged source would be.
+  ethernet(0x0800, ipv4({ src: '198.19.1.9', dst: '198.19.1.7' }, tcp())),
   ethernet(0x0806, hex('0001 0800 06 04 0001 020000000001 c6336407 000000000000 c6130109')),
 ]
 
