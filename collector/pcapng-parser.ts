@@ -60,6 +60,10 @@ export class PcapngParser implements CaptureParser {
   private isLittleEndian = true
   private interfaces: Interface[] = []
   private dropsOfEarlierSections: number | null = null
+  /** Of the interface described last, and what it was made for. */
+  private clock: PcapngClock | null = null
+  private clockResolution = 0
+  private clockOffsetSeconds = 0
 
   constructor(packet: Packet, onPacket: OnPacket) {
     this.packet = packet
@@ -170,10 +174,20 @@ export class PcapngParser implements CaptureParser {
     this.interfaces.push({
       linkType,
       snapLength: this.read32(bytes, at + 12),
-      clock: new PcapngClock(resolution, offsetSeconds),
+      clock: this.clockFor(resolution, offsetSeconds),
       drops: null,
     })
     if (this.linkTypes.length < LINK_TYPES_TOLD_MAX && !this.linkTypes.includes(linkType)) this.linkTypes.push(linkType)
+  }
+
+  /** A clock is read right after it is set, so neighbours that count time alike share one: it is costly to make. */
+  private clockFor(resolution: number, offsetSeconds: number): PcapngClock {
+    if (this.clock === null || resolution !== this.clockResolution || offsetSeconds !== this.clockOffsetSeconds) {
+      this.clock = new PcapngClock(resolution, offsetSeconds)
+      this.clockResolution = resolution
+      this.clockOffsetSeconds = offsetSeconds
+    }
+    return this.clock
   }
 
   private read64(bytes: Uint8Array, at: number): bigint {
