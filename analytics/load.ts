@@ -1,8 +1,10 @@
 import { createReadStream } from 'node:fs'
-import { type Data, RecordBatchReader, Type } from 'apache-arrow'
+import { CompressionType, compressionRegistry, type Data, RecordBatchReader, Type } from 'apache-arrow'
+import { FLOWS_PER_RECORD_BATCH } from '../schemas/batch.ts'
 import { type PhysicalColumn, physicalColumns } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { FLOW } from '../schemas/flow.ts'
+import { decodeLz4Frame } from '../schemas/lz4-frame.ts'
 import { ColumnAppender, type ColumnValues, type FixedWidthArray, fixedWidthArray } from './append.ts'
 import type { Session } from './database.ts'
 
@@ -13,6 +15,17 @@ import type { Session } from './database.ts'
 
 const UPLOAD_COLUMN: PhysicalColumn = { name: 'upload', type: 'uint32', nullable: false }
 export const GROUP_FLOW_COLUMNS: readonly PhysicalColumn[] = [UPLOAD_COLUMN, ...physicalColumns(FLOW)]
+
+/** The longest buffer of a record batch. */
+const BUFFER_BYTES_MAX = FLOWS_PER_RECORD_BATCH * 8
+
+compressionRegistry.set(CompressionType.LZ4_FRAME, {
+  decode(frame) {
+    const bytes = decodeLz4Frame(frame, BUFFER_BYTES_MAX)
+    if (bytes === null) throw new Error('an LZ4 frame is damaged')
+    return bytes
+  },
+})
 
 /** Read at once; a record batch of 65 536 flows is about 8 MB. */
 const READ_BYTES = 4 * 1024 * 1024

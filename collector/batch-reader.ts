@@ -1,7 +1,8 @@
-import { BATCH_METADATA_KEY } from '../schemas/batch.ts'
+import { BATCH_METADATA_KEY, FLOWS_PER_BATCH_MAX } from '../schemas/batch.ts'
 import { type PhysicalColumn, physicalColumns } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { FLOW } from '../schemas/flow.ts'
+import { decodeLz4Frame } from '../schemas/lz4-frame.ts'
 import { FlatTable } from './flatbuffer.ts'
 
 /**
@@ -21,6 +22,12 @@ const SCHEMA = { endianness: 0, fields: 1, metadata: 2 } as const
 const FIELD = { name: 0, nullable: 1, typeType: 2, type: 3, dictionary: 4, children: 5 } as const
 const KEY_VALUE = { key: 0, value: 1 } as const
 const RECORD_BATCH = { length: 0, nodes: 1, buffers: 2, compression: 3 } as const
+const COMPRESSION = { codec: 0, method: 1 } as const
+const CODEC_LZ4_FRAME = 0
+const LENGTH_PREFIX_BYTES = 8
+const NOT_COMPRESSED = -1n
+/** Some writers compress a buffer with its padding. */
+const PADDING_BYTES_MAX = 63
 const TYPE_INT = 2
 const TYPE_TIMESTAMP = 10
 const INT = { bitWidth: 0, isSigned: 1 } as const
@@ -146,7 +153,9 @@ function metadataText(schema: FlatTable): string | undefined {
 
 function readRows(batch: FlatTable, body: Uint8Array): ReadRows {
   const rowCount = batch.int64(RECORD_BATCH.length)
-  if (batch.has(RECORD_BATCH.compression)) invalid('a compressed record batch')
+  if (rowCount > FLOWS_PER_BATCH_MAX)
+    invalid(`a record batch of ${rowCount} rows, at most ${FLOWS_PER_BATCH_MAX} are read`)
+  const isCompressed = isBodyCompressed(batch)
   if (batch.count(RECORD_BATCH.nodes) !== COLUMNS.length || batch.count(RECORD_BATCH.buffers) !== COLUMNS.length * 2) {
     invalid('a record batch that does not have the columns of its schema')
   }
@@ -155,11 +164,36 @@ function readRows(batch: FlatTable, body: Uint8Array): ReadRows {
     if (length !== rowCount || nullCount !== 0) invalid(`column ${name} has nulls, or not the rows of its record batch`)
     // Each column has a buffer that says which values are null, which does not matter here, and one of values.
     const [offset, byteCount] = batch.pairAt(RECORD_BATCH.buffers, index * 2 + 1)
+    if (offset + byteCount > body.length) invalid(`column ${name} reaches beyond its record batch`)
     const needed = rowCount * valueBytes(type)
-    if (needed > byteCount || offset + needed > body.length) invalid(`column ${name} reaches beyond its record batch`)
-    return body.subarray(offset, offset + needed)
+    const buffer = body.subarray(offset, offset + byteCount)
+    const values = isCompressed ? decompress(buffer, needed, name) : buffer
+    if (values.length < needed) invalid(`column ${name} has fewer values than its record batch has rows`)
+    return values.subarray(0, needed)
   })
   return { rowCount, columns }
+}
+
+/** Only what our own writer uses: buffers one by one as LZ4 frames, or as they are. */
+function isBodyCompressed(batch: FlatTable): boolean {
+  if (!batch.has(RECORD_BATCH.compression)) return false
+  const compression = batch.table(RECORD_BATCH.compression)
+  if (compression?.uint8(COMPRESSION.codec) !== CODEC_LZ4_FRAME || compression.uint8(COMPRESSION.method) !== 0) {
+    invalid('a record batch compressed otherwise than by LZ4 frames')
+  }
+  return true
+}
+
+/** A buffer of a compressed body has its length without compression in front, or -1 when it is not compressed. */
+function decompress(buffer: Uint8Array, needed: number, name: string): Uint8Array {
+  if (buffer.length === 0) return buffer
+  const length = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength).getBigInt64(0, true)
+  const content = buffer.subarray(LENGTH_PREFIX_BYTES)
+  if (length === NOT_COMPRESSED) return content
+  const values = length < needed || length > needed + PADDING_BYTES_MAX ? null : decodeLz4Frame(content, Number(length))
+  if (values === null || values.length !== Number(length))
+    invalid(`column ${name} does not decompress to its ${needed} bytes`)
+  return values
 }
 
 /** A buffer that contradicts itself is an error of the input. */

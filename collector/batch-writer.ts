@@ -3,13 +3,13 @@ import { closeSync, fsync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, w
 import { open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Schema, Struct } from 'apache-arrow'
 import { BATCH_METADATA_KEY, type BatchMetadata, batchFileName } from '../schemas/batch.ts'
 import { FLOW } from '../schemas/flow.ts'
 import { arrow } from './arrow.ts'
 import { arrowSchema } from './arrow-schema.ts'
 import { fileError, syncDirectory } from './durable-file.ts'
-import type { FlowColumn } from './flow-block.ts'
+import type { FlowColumn } from './flow-columns.ts'
+import { recordBatchPieces } from './record-batch.ts'
 
 export interface WrittenBatch {
   readonly path: string
@@ -36,8 +36,7 @@ export class BatchWriter {
   #stage = Buffer.allocUnsafe(STAGE_BYTES)
   #staged = 0
   #byteCount = 0
-  #schema: Schema
-  #struct: Struct
+  /** Writes the schema and the end of the stream. */
   #writer = new arrow.RecordBatchStreamWriter({ autoDestroy: false })
   #metadata: BatchMetadata
 
@@ -45,8 +44,7 @@ export class BatchWriter {
   constructor(out: string, metadata: BatchMetadata) {
     this.#out = out
     this.#metadata = metadata
-    this.#schema = arrowSchema(FLOW, new Map([[BATCH_METADATA_KEY, JSON.stringify(metadata)]]))
-    this.#struct = new arrow.Struct(this.#schema.fields)
+    const schema = arrowSchema(FLOW, new Map([[BATCH_METADATA_KEY, JSON.stringify(metadata)]]))
     const folder = join(out, BATCH_TEMPORARY_FOLDER)
     this.#temporary = join(folder, `${process.pid}-${randomBytes(6).toString('hex')}`)
     try {
@@ -55,21 +53,14 @@ export class BatchWriter {
     } catch (error) {
       throw fileError(error, out)
     }
-    this.#guard(() => this.#writer.reset(new ForwardingQueue(chunk => this.#write(chunk)), this.#schema))
+    this.#guard(() => this.#writer.reset(new ForwardingQueue(chunk => this.#write(chunk)), schema))
   }
 
-  /** Writes the first `rowCount` values of the columns as one record batch; the arrays may be reused afterwards. */
+  /** Writes the first `rowCount` values of the columns of FLOW as one record batch; the arrays may be reused afterwards. */
   writeRows(columns: readonly FlowColumn[], rowCount: number): void {
-    const children = columns.map(({ values }, index) =>
-      arrow.makeData({
-        type: this.#schema.fields[index]!.type,
-        length: rowCount,
-        nullCount: 0,
-        data: values.subarray(0, rowCount),
-      }),
-    )
-    const data = arrow.makeData({ type: this.#struct, length: rowCount, nullCount: 0, children })
-    this.#guard(() => this.#writer.write(new arrow.RecordBatch(this.#schema, data)))
+    this.#guard(() => {
+      for (const piece of recordBatchPieces(columns, rowCount)) this.#write(piece)
+    })
   }
 
   /** Bytes written so far. */

@@ -1,5 +1,7 @@
+import { readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import type { CaptureError } from './capture-result.ts'
 
 /** Bytes that come in order, once. */
@@ -28,10 +30,19 @@ function unreadable(cause: unknown): CaptureError {
   return { code: 'CAPTURE_UNREADABLE', message: `capture: cannot be read: ${why}`, offset: null }
 }
 
+/** So many bytes of a file are read before others get their turn: signals, batches that become durable. */
+const TURN_BYTES = 16 * 1024 * 1024
+
+/**
+ * A regular file is read synchronously: what is not in memory yet the kernel reads ahead, and a thread for each piece
+ * costs more than it saves. A pipe or a device is waited for.
+ */
 class FileSource implements ByteSource {
   bytesRead = 0
   error: CaptureError | null = null
   private handle: FileHandle | null = null
+  private isRegular = false
+  private bytesOfTurn = 0
   private readonly path: string
 
   constructor(path: string) {
@@ -41,14 +52,27 @@ class FileSource implements ByteSource {
   async read(target: Uint8Array, offset: number, length: number): Promise<number> {
     if (this.error) return 0
     try {
-      this.handle ??= await open(this.path, 'r')
-      const { bytesRead } = await this.handle.read(target, offset, length, null)
+      const handle = this.handle ?? (await this.open())
+      const bytesRead = this.isRegular
+        ? readSync(handle.fd, target, offset, length, null)
+        : (await handle.read(target, offset, length, null)).bytesRead
       this.bytesRead += bytesRead
+      this.bytesOfTurn += bytesRead
+      if (this.bytesOfTurn >= TURN_BYTES) {
+        this.bytesOfTurn = 0
+        await setImmediate()
+      }
       return bytesRead
     } catch (cause) {
       this.error = unreadable(cause)
       return 0
     }
+  }
+
+  private async open(): Promise<FileHandle> {
+    this.handle = await open(this.path, 'r')
+    this.isRegular = (await this.handle.stat()).isFile()
+    return this.handle
   }
 
   async close(): Promise<void> {

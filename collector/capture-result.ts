@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../schemas/errors.ts'
-import type { OnFrame } from './packet.ts'
+import type { RecordShortcut } from './packet.ts'
 
 /** Why reading stopped, or what made packets unreadable. The offset is in the decompressed content. */
 export interface CaptureError {
@@ -33,8 +33,8 @@ export interface CaptureResult {
 export interface ReadOptions {
   /** Sees all decompressed bytes in order, in chunks that are valid only during the call (for hashing). */
   readonly onBytes?: (chunk: Uint8Array) => void
-  /** Asked before a frame is decoded; may be asked for some frames only. */
-  readonly onFrame?: OnFrame
+  /** Offered the records before they are decoded. */
+  readonly shortcut?: RecordShortcut
   /** Awaited after each chunk of packets, with the bytes of the file read so far: progress, output that must drain. */
   readonly onChunk?: (bytesRead: number) => void | Promise<void>
   /** Reading ends after the chunk in which this is aborted, as if the capture ended there. */

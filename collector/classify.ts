@@ -58,15 +58,20 @@ function hasAll(flags: number, wanted: number): boolean {
 }
 
 function lookup(protocol: number, size: number, otherwise: number): Uint8Array {
-  const rules = CLASS_RULES.filter(rule => rule.protocol === protocol)
-  return Uint8Array.from({ length: size }, (_, value) => rules.find(rule => rule.fits(value))?.class ?? otherwise)
+  const table = new Uint8Array(size).fill(otherwise)
+  // The first rule that fits wins, so it is written last.
+  for (const rule of CLASS_RULES.filter(rule => rule.protocol === protocol).reverse()) {
+    for (let value = 0; value < size; value++) if (rule.fits(value)) table[value] = rule.class
+  }
+  return table
 }
 
 const CLASS_BY_TCP_FLAGS = lookup(PROTOCOL.tcp, 4096, CLASS_OTHER)
 const CLASS_BY_ICMP_TYPE = lookup(PROTOCOL.icmp, 256, CLASS_OTHER)
 const CLASS_BY_ICMPV6_TYPE = lookup(PROTOCOL.icmpv6, 256, CLASS_OTHER)
 const CLASS_BY_UDP_SOURCE_PORT = lookup(PROTOCOL.udp, 65_536, CLASS_SCAN)
-const IS_UDP_REFLECTOR_PORT = Uint8Array.from({ length: 65_536 }, (_, port) => (UDP_REFLECTOR_PORTS.has(port) ? 1 : 0))
+const IS_UDP_REFLECTOR_PORT = new Uint8Array(65_536)
+for (const port of UDP_REFLECTOR_PORTS) IS_UDP_REFLECTOR_PORT[port] = 1
 
 /**
  * The class of a packet that has no drop reason, as its position in TRAFFIC_CLASSES. A later fragment shows no ports
@@ -96,6 +101,10 @@ export function classifyTcp(flags: number): number {
 export function classifyUdp(srcPort: number, dstPort: number): number {
   if (IS_UDP_REFLECTOR_PORT[srcPort] && dstPort >= EPHEMERAL_PORT_FIRST) return CLASS_BACKSCATTER
   return CLASS_BY_UDP_SOURCE_PORT[srcPort]!
+}
+
+export function classifyIcmp(type: number): number {
+  return CLASS_BY_ICMP_TYPE[type]!
 }
 
 /** The port that names the service: destination port of a request, source port of a reply; ICMP: type × 256 + code. */

@@ -1,7 +1,7 @@
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Prefix } from '../schemas/address.ts'
-import type { BatchMetadata, CaptureSummary } from '../schemas/batch.ts'
+import { type BatchMetadata, type CaptureSummary, PACKETS_PER_BATCH_MAX } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { SCHEMA_VERSION } from '../schemas/flow.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
@@ -13,7 +13,7 @@ import { DROP_NOT_FOR_TELESCOPE, DROP_TIME_INVALID } from './drop.ts'
 import { DstIndex } from './dst-index.ts'
 import { FlowTable } from './flow-table.ts'
 import { FrameShortcut } from './frame-shortcut.ts'
-import { type OnFrame, Packet } from './packet.ts'
+import { Packet } from './packet.ts'
 import { isTimeValid } from './pcapng-time.ts'
 import { readCapture } from './read-capture.ts'
 
@@ -21,7 +21,11 @@ import { readCapture } from './read-capture.ts'
  * From this size on a batch becomes durable while the next packets are read. So many flows are more than a chunk of a
  * capture has packets, so at most a few batches wait for the disk at once.
  */
-const FINISH_LATER_BYTES = 8 * 1024 * 1024
+const FINISH_LATER_BYTES = 1024 * 1024
+/** Batches that wait for the disk at once, at most. */
+const FINISHING_MAX = 4
+/** A packet may be ahead of this machine's clock by this much; beyond it its time is taken for a broken clock. */
+const CLOCK_MARGIN_SECONDS = DAY_SECONDS
 
 export interface CollectorOptions {
   readonly sensor: string
@@ -36,15 +40,17 @@ export interface CollectorOptions {
   readonly batchSeconds?: number
   /** When the sensor listened, as its operator says. */
   readonly declared?: DeclaredSpan | null
-  /** For tests: keys at which the flow table is flushed. */
-  readonly flowsMax?: number
+  /** For tests: packets of a batch. */
+  readonly packetsMax?: number
   /** For tests: false makes every packet go the general way. */
   readonly shortcut?: boolean
 }
 
 /**
- * Captures in, batches out. Packets of all captures form one sequence: where a batch ends is decided by their order
- * alone, so the same packets give the same bytes, however they were cut into files or compressed.
+ * Captures in, batches out. Packets of all captures form one sequence, and where a batch ends is decided by their order
+ * and times alone: after PACKETS_PER_BATCH_MAX of them, dropped ones included, or before one of a later window. So the
+ * same packets give the same bytes, however they were cut into files or compressed, and whoever has only looked at the
+ * record headers knows where batches begin.
  */
 export class Collector {
   /** Batches in order; null while one waits for the disk. */
@@ -66,6 +72,13 @@ export class Collector {
   #batchSeconds: number
   /** First Unix second after the window of the batch at hand; 0 before its first packet. */
   #windowEnd = 0
+  #packetsMax: number
+  /** Packets since the batch began, dropped ones included. */
+  #batchPackets = 0
+  /** Latest Unix second that a packet can have. */
+  #secondsMax = 0
+  /** What batches without flows and coverage would say, which are written only beside others. */
+  #emptyBatches: BatchMetadata[] = []
   /** Unix microseconds of the earliest and latest packet of the capture at hand. */
   #captureFirst = Number.POSITIVE_INFINITY
   #captureLast = Number.NEGATIVE_INFINITY
@@ -74,7 +87,8 @@ export class Collector {
   constructor(options: CollectorOptions) {
     this.#options = options
     this.#dstIndex = new DstIndex(options.telescope, options.key)
-    this.#table = new FlowTable(options.flowsMax === undefined ? {} : { flowsMax: options.flowsMax })
+    this.#table = new FlowTable()
+    this.#packetsMax = options.packetsMax ?? PACKETS_PER_BATCH_MAX
     this.#coverage = new CoverageRecorder(options.declared ?? null)
     this.#shortcut = new FrameShortcut(this.#table, this.#dstIndex)
     this.#batchSeconds = options.batchSeconds ?? DAY_SECONDS
@@ -103,15 +117,14 @@ export class Collector {
     this.#captureStart = this.#counters.snapshot()
     this.#captureFirst = Number.POSITIVE_INFINITY
     this.#captureLast = Number.NEGATIVE_INFINITY
-    const shortcut = this.#shortcut
-    const onFrame: OnFrame = (bytes, view, offset, end, seconds, nanoseconds) =>
-      shortcut.count(bytes, view, offset, end, seconds, nanoseconds)
+    this.#readClock()
     const result = await readCapture(path, this.#packet, packet => this.#count(packet), {
       ...options,
-      ...(this.#options.shortcut === false ? {} : { onFrame }),
+      ...(this.#options.shortcut === false ? {} : { shortcut: this.#shortcut }),
       onChunk: async bytes => {
         this.#settle()
-        if (this.#finishingCount > 1) await this.#finishing
+        this.#readClock()
+        if (this.#finishingCount > FINISHING_MAX) await this.#finishing
         await options.onChunk?.(bytes)
       },
     })
@@ -137,15 +150,17 @@ export class Collector {
   }
 
   /**
-   * Writes what is left as the last batch; a run without packets and without declared time leaves none. All batches are
-   * durable when it resolves.
+   * Writes what is left as the last batch; a run that kept no packet and has no declared time leaves none. All batches
+   * are durable when it resolves.
    * @throws OUTPUT_UNWRITABLE, DISK_FULL
    */
   async finish(): Promise<void> {
     await this.#finishing
-    this.#counters.assertBalanced()
-    if (this.#table.rowCount > 0 || this.#options.declared) this.#flush(null)
+    this.#flush(null)
     await this.#finishing
+    if (this.#written.length === 0) return
+    for (const metadata of this.#emptyBatches) this.#written.push(new BatchWriter(this.#options.out, metadata).finish())
+    this.#emptyBatches = []
   }
 
   /** Counts what the shortcut has taken since the last packet that went the general way, or since the last call. */
@@ -156,6 +171,7 @@ export class Collector {
     this.#shortcut.packets = 0
     this.#counters.read += packets
     this.#counters.kept += packets
+    this.#batchPackets += packets
     this.#coverage.addFollowing(microseconds, packets)
     if (microseconds > this.#captureLast) this.#captureLast = microseconds
   }
@@ -164,25 +180,39 @@ export class Collector {
   #openShortcut(packet: Packet, microseconds: number): void {
     if (this.#coverage.isFull) return
     const changes = Math.floor(this.#coverage.changesAfter(microseconds) / MICROSECONDS)
-    this.#shortcut.open(packet.seconds, packet.nanoseconds, Math.min(changes, this.#windowEnd))
+    const end = Math.min(changes, this.#windowEnd, this.#secondsMax + 1)
+    this.#shortcut.open(packet.seconds, packet.nanoseconds, end, this.#packetsMax - this.#batchPackets)
+  }
+
+  #readClock(): void {
+    this.#secondsMax = Math.floor(Date.now() / 1000) + CLOCK_MARGIN_SECONDS
   }
 
   #count(packet: Packet): void {
     this.#settle()
     const { seconds } = packet
-    const hasTime = isTimeValid(seconds)
+    const hasTime = isTimeValid(seconds) && seconds <= this.#secondsMax
     const microseconds = seconds * MICROSECONDS + Math.trunc(packet.nanoseconds / 1000)
     if (hasTime) {
       if (microseconds < this.#captureFirst) this.#captureFirst = microseconds
       if (microseconds > this.#captureLast) this.#captureLast = microseconds
     }
+    const isLater = hasTime && seconds >= this.#windowEnd
+    if (isLater || this.#batchPackets >= this.#packetsMax) {
+      this.#flush(hasTime ? microseconds : 0)
+      this.#batchPackets = 0
+      // Late packets of an earlier window stay in the batch at hand: the window never goes back.
+      if (isLater) this.#windowEnd = (Math.floor(seconds / this.#batchSeconds) + 1) * this.#batchSeconds
+    }
+    this.#batchPackets++
     const drop = this.#dropReason(packet, hasTime)
     if (drop >= 0) {
       this.#counters.read++
       this.#counters.drops[drop]!++
+      this.#shortcut.reduce(1)
       return
     }
-    if (seconds >= this.#windowEnd || this.#table.isFull || this.#coverage.isFull) this.#endBatch(seconds, microseconds)
+    if (this.#coverage.isFull) this.#flush(microseconds)
     this.#counters.read++
     this.#counters.kept++
     this.#coverage.add(microseconds)
@@ -198,16 +228,10 @@ export class Collector {
     return drop >= 0 || hasTime ? drop : DROP_TIME_INVALID
   }
 
-  #endBatch(seconds: number, microseconds: number): void {
-    if (this.#table.rowCount > 0) this.#flush(microseconds)
-    // Late packets of an earlier window stay in the batch at hand: the window never goes back.
-    if (seconds >= this.#windowEnd) {
-      this.#windowEnd = (Math.floor(seconds / this.#batchSeconds) + 1) * this.#batchSeconds
-    }
-  }
-
+  /** @param next Unix microseconds of the packet that opens the next batch, 0 when it has no time; null at the end of the run */
   #flush(next: number | null): void {
     this.#counters.assertBalanced()
+    this.#shortcut.close()
     const counted = this.#counters.since(this.#flushed)
     const { first, last } = this.#coverage
     const metadata: BatchMetadata = {
@@ -222,18 +246,23 @@ export class Collector {
       first_packet: first,
       last_packet: last,
     }
+    this.#flushed = this.#counters.snapshot()
+    if (metadata.flows > 0 || metadata.spans.length > 0) this.#write(metadata)
+    else if (metadata.packets_read > 0) this.#emptyBatches.push(metadata)
+  }
+
+  #write(metadata: BatchMetadata): void {
     const writer = new BatchWriter(this.#options.out, metadata)
-    let packets = 0
-    for (const { block, rowCount } of this.#table.blocks()) {
-      packets += sum(block.packetCount, rowCount)
-      writer.writeRows(block.columns, rowCount)
-    }
-    if (packets !== counted.kept) {
+    for (const { columns, rowCount } of this.#table.recordBatches()) writer.writeRows(columns, rowCount)
+    const packets = this.#table.countPackets()
+    if (packets !== metadata.packets_kept) {
       writer.discard()
-      throw new TelescopeError('INTERNAL', `batch: ${counted.kept} packets kept, but its flows hold ${packets}`)
+      throw new TelescopeError(
+        'INTERNAL',
+        `batch: ${metadata.packets_kept} packets kept, but its flows hold ${packets}`,
+      )
     }
     this.#table.clear()
-    this.#flushed = this.#counters.snapshot()
     if (writer.byteCount < FINISH_LATER_BYTES) {
       this.#written.push(writer.finish())
       return
@@ -249,12 +278,6 @@ export class Collector {
     // Whoever awaits it gets the error; until then it is not lost, only late.
     this.#finishing.catch(() => {})
   }
-}
-
-function sum(values: Uint8Array, count: number): number {
-  let total = 0
-  for (let index = 0; index < count; index++) total += values[index]!
-  return total
 }
 
 /** A capture full of packets for others is a wrong `--telescope` or a wrong file: nobody should have to guess. */

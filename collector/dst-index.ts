@@ -28,8 +28,12 @@ export class DstIndex {
   #ipv4Last: Uint32Array
   /** Addresses in the prefixes before this one. */
   #ipv4Base: Float64Array
-  #lastHit = 0
+  /** The prefix that was found last: its first address (signed), how many it has, and #ipv4Base. */
+  #hitFirst = 0
+  #hitCount = 0
+  #hitBase = 0
   #permutation: Permutation | null
+  #places: Uint16Array | null
   #ipv6: readonly Ipv6Range[]
   #hmacKey: Uint8Array
   #hashCache = new Uint32Array(HASH_CACHE_SLOTS * SLOT_WORDS)
@@ -54,7 +58,9 @@ export class DstIndex {
     for (let index = 1; index < ipv4.length; index++) {
       this.#ipv4Base[index] = this.#ipv4Base[index - 1]! + this.#ipv4Last[index - 1]! - this.#ipv4First[index - 1]! + 1
     }
+    if (ipv4.length > 0) this.#hit(0)
     this.#permutation = ipv4.length > 0 ? createPermutation(key, countIpv4Addresses(ipv4)) : null
+    this.#places = this.#permutation?.places ?? null
     this.#ipv6 = telescope.filter(prefix => !isIpv4Prefix(prefix)).map(ipv6Range)
     this.#hmacKey = new Uint8Array(hkdfSync('sha256', key, new Uint8Array(0), 'hirundo dst_index ipv6', 32))
   }
@@ -79,12 +85,8 @@ export class DstIndex {
 
   /** @param address signed or not */
   holdsIpv4(address: number): boolean {
-    const unsigned = address >>> 0
-    const lasts = this.#ipv4Last
-    for (let at = 0; at < lasts.length; at++) {
-      if (unsigned <= lasts[at]!) return unsigned >= this.#ipv4First[at]!
-    }
-    return false
+    if ((address - this.#hitFirst) >>> 0 < this.#hitCount) return true
+    return this.#ipv4First.length > 1 && this.#prefixOf(address >>> 0) >= 0
   }
 
   #holds(ipVersion: number, word0: number, word1: number, word2: number, word3: number): boolean {
@@ -106,28 +108,42 @@ export class DstIndex {
    * @returns -1 when the destination is not in the telescope
    */
   placeOfIpv4(address: number): number {
-    return this.#findIpv4(address >>> 0) ? this.low : -1
+    let distance = (address - this.#hitFirst) >>> 0
+    // Most packets go to the prefix of the packet before.
+    if (distance >= this.#hitCount) {
+      const at = this.#prefixOf(address >>> 0)
+      if (at < 0) return -1
+      this.#hit(at)
+      distance = (address - this.#hitFirst) >>> 0
+    }
+    const places = this.#places
+    return places === null ? this.#permutation!.place(this.#hitBase + distance) : places[this.#hitBase + distance]!
+  }
+
+  #hit(at: number): void {
+    this.#hitFirst = this.#ipv4First[at]! | 0
+    this.#hitCount = this.#ipv4Last[at]! - this.#ipv4First[at]! + 1
+    this.#hitBase = this.#ipv4Base[at]!
   }
 
   #findIpv4(address: number): boolean {
-    const firsts = this.#ipv4First
-    let at = this.#lastHit
-    // Most packets go to the prefix of the packet before.
-    if (!(address >= firsts[at]! && address <= this.#ipv4Last[at]!)) {
-      let low = 0
-      let high = firsts.length
-      while (low < high) {
-        const middle = (low + high) >>> 1
-        if (firsts[middle]! <= address) low = middle + 1
-        else high = middle
-      }
-      at = low - 1
-      if (at < 0 || address > this.#ipv4Last[at]!) return false
-      this.#lastHit = at
-    }
+    const place = this.placeOfIpv4(address)
     this.high = 0
-    this.low = this.#permutation!(this.#ipv4Base[at]! + address - firsts[at]!)
-    return true
+    this.low = place
+    return place >= 0
+  }
+
+  /** @returns place of the prefix that holds the address, which is unsigned; -1 when none does */
+  #prefixOf(address: number): number {
+    const firsts = this.#ipv4First
+    let low = 0
+    let high = firsts.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (firsts[middle]! <= address) low = middle + 1
+      else high = middle
+    }
+    return low > 0 && address <= this.#ipv4Last[low - 1]! ? low - 1 : -1
   }
 
   #findIpv6(packet: Packet): boolean {

@@ -6,20 +6,21 @@ import { randomFillSync } from 'node:crypto'
  * the index. It decides nothing that is written: rows are in order of appearance.
  */
 const SEEDS = randomFillSync(new Uint16Array(32))
-const [A0, A1, A2, A3, A4, A5, A6, A7] = SEEDS as unknown as Eight
-const [B0, B1, B2, B3, B4, B5, B6, B7] = SEEDS.subarray(8) as unknown as Eight
-const [C0, C1, C2, C3, C4, C5, C6, C7] = SEEDS.subarray(16) as unknown as Eight
-const [D0, D1, D2, D3, D4, D5, D6, D7] = SEEDS.subarray(24) as unknown as Eight
+const [A0, A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11] = SEEDS as unknown as Twelve
+const [B0, B1, B2, B3, B4, B5, B6, B7] = SEEDS.subarray(12) as unknown as Eight
+const [C0, C1, C2, C3, C4, C5, C6, C7] = SEEDS.subarray(20) as unknown as Eight
 type Eight = readonly [number, number, number, number, number, number, number, number]
+type Twelve = readonly [...Eight, number, number, number, number]
 
-/** A sum over the words that every key has; sums of the parts of a key are added up, and `finishHash` comes last. */
+/**
+ * A sum over the words that every key has; sums of the parts of a key are added up, and `finishHash` comes last. The
+ * signs of a packet take no part: packets that differ in nothing else are few, and comparing tells them apart.
+ */
 export function hashKey(
   src: number,
   dst: number,
   header: number,
   ports: number,
-  tcpFlags: number,
-  signs: number,
   synLow: number,
   synHigh: number,
 ): number {
@@ -28,22 +29,20 @@ export function hashKey(
       product(dst, A2, A3) +
       product(header, A4, A5) +
       product(ports, A6, A7) +
-      product(tcpFlags | (signs << 12), B0, B1) +
-      product(synLow, B2, B3) +
-      product(synHigh, B4, B5) +
-      product(signs >>> 20, B6, B7)) |
+      product(synLow, A8, A9) +
+      product(synHigh, A10, A11)) |
     0
   )
 }
 
-/** What an IPv6 address adds. */
-export function hashIpv6(a: number, b: number, c: number, d: number): number {
-  return (product(a, C0, C1) + product(b, C2, C3) + product(c, C4, C5) + product(d, C6, C7)) | 0
+/** What an IPv6 packet adds: the upper words of source and destination index. */
+export function hashIpv6(src0: number, src1: number, src2: number, dstHigh: number): number {
+  return (product(src0, B0, B1) + product(src1, B2, B3) + product(src2, B4, B5) + product(dstHigh, B6, B7)) | 0
 }
 
 /** What a victim adds. */
-export function hashVictim(a: number, b: number, c: number, d: number): number {
-  return (product(a, D0, D1) + product(b, D2, D3) + product(c, D4, D5) + product(d, D6, D7)) | 0
+export function hashVictim(word0: number, word1: number, word2: number, word3: number): number {
+  return (product(word0, C0, C1) + product(word1, C2, C3) + product(word2, C4, C5) + product(word3, C6, C7)) | 0
 }
 
 /** Spreads a sum over all 32 bits, one to one; signed. */

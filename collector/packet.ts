@@ -113,17 +113,24 @@ export class Packet {
 /** Called for each packet in order of the capture, synchronously; the packet is valid only during the call. */
 export type OnPacket = (packet: Packet) => void
 
-/**
- * Counts a frame of an Ethernet capture from its bytes[offset, end) alone, where it can.
- * @param view over the same memory
- * @param nanoseconds 0 to 999 999 999
- * @returns false when the frame must be decoded and handed over as a packet
- */
-export type OnFrame = (
-  bytes: Uint8Array,
-  view: DataView,
-  offset: number,
-  end: number,
-  seconds: number,
-  nanoseconds: number,
-) => boolean
+/** How the records lie that a shortcut may read: little-endian, Ethernet. */
+export interface Framing {
+  /** Classic pcap otherwise. */
+  readonly isPcapng: boolean
+  /** Of the time stamps: 1 000 000 or 1 000 000 000. */
+  readonly ticksPerSecond: number
+  /** pcapng: the interface whose packets are taken. */
+  readonly interfaceId: number
+}
+
+/** Counts packets from their records alone, where it can. */
+export interface RecordShortcut {
+  /** Packets counted; whoever settles them sets it back. */
+  readonly packets: number
+  /**
+   * Counts records in bytes [start, limit), in order, until one comes that must go the general way or is not there in full.
+   * @param view over the same memory
+   * @returns offset of that record
+   */
+  count(bytes: Uint8Array, view: DataView, start: number, limit: number, framing: Framing): number
+}

@@ -2,8 +2,8 @@ import { CAPTURED_LENGTH_MAX, type CaptureParser, LINK_TYPES_TOLD_MAX } from './
 import type { CaptureError } from './capture-result.ts'
 import { clearDecoded, decode } from './decode.ts'
 import { DROP_INTERFACE_UNKNOWN, DROP_NONE, DROP_TIME_INVALID } from './drop.ts'
-import { isLinkTypeSupported } from './link-type.ts'
-import type { OnPacket, Packet } from './packet.ts'
+import { isLinkTypeSupported, LINK_ETHERNET } from './link-type.ts'
+import type { Framing, OnPacket, Packet, RecordShortcut } from './packet.ts'
 import { isTimeValid, PcapngClock } from './pcapng-time.ts'
 import { be32, le32 } from './word.ts'
 
@@ -32,6 +32,7 @@ const OPTION_IF_TSRESOL = 9
 const OPTION_IF_TSOFFSET = 14
 const OPTION_ISB_IFDROP = 5
 const RESOLUTION_MICROSECONDS = 6
+const RESOLUTION_NANOSECONDS = 9
 
 interface Interface {
   readonly linkType: number
@@ -39,6 +40,8 @@ interface Interface {
   readonly clock: PcapngClock
   /** Packets lost, by the last statistics block. */
   drops: number | null
+  /** Null when its packets are not ones that a shortcut may read. */
+  readonly framing: Framing | null
 }
 
 /** True when the four bytes at the offset begin a pcapng; the block type reads the same in both byte orders. */
@@ -65,9 +68,14 @@ export class PcapngParser implements CaptureParser {
   private clockResolution = 0
   private clockOffsetSeconds = 0
 
-  constructor(packet: Packet, onPacket: OnPacket) {
+  private readonly shortcut: RecordShortcut | null
+  /** Of the interface of the packet before. */
+  private framing: Framing | null = null
+
+  constructor(packet: Packet, onPacket: OnPacket, shortcut: RecordShortcut | null = null) {
     this.packet = packet
     this.onPacket = onPacket
+    this.shortcut = shortcut
   }
 
   get interfaceDrops(): number | null {
@@ -79,7 +87,17 @@ export class PcapngParser implements CaptureParser {
 
   feed(bytes: Uint8Array, offset: number, end: number): number {
     let at = offset
-    while (this.error === null && end - at >= BLOCK_OVERHEAD_BYTES) {
+    // One load a word instead of four of a byte each.
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    while (this.error === null) {
+      if (this.shortcut !== null && this.framing !== null) {
+        const before = this.shortcut.packets
+        const next = this.shortcut.count(bytes, view, at, end, this.framing)
+        this.packetsRead += this.shortcut.packets - before
+        this.position += next - at
+        at = next
+      }
+      if (end - at < BLOCK_OVERHEAD_BYTES) break
       const isSection = le32(bytes, at) === SECTION_HEADER
       if (isSection && !this.readByteOrder(bytes, at)) break
       const length = this.read32(bytes, at + 4)
@@ -153,6 +171,7 @@ export class PcapngParser implements CaptureParser {
     }
     this.dropsOfEarlierSections = this.interfaceDrops
     this.interfaces = []
+    this.framing = null
   }
 
   private readInterface(bytes: Uint8Array, at: number, end: number): void {
@@ -171,11 +190,17 @@ export class PcapngParser implements CaptureParser {
     if (resolutionAt >= 0) resolution = bytes[resolutionAt]!
     const offsetAt = this.findOption(bytes, at + 16, end, OPTION_IF_TSOFFSET, 8)
     if (offsetAt >= 0) offsetSeconds = Number(BigInt.asIntN(64, this.read64(bytes, offsetAt)))
+    const clock = this.clockFor(resolution, offsetSeconds)
+    const isPlain = this.isLittleEndian && linkType === LINK_ETHERNET && offsetSeconds === 0
+    const ticksPerSecond =
+      resolution === RESOLUTION_MICROSECONDS ? 1e6 : resolution === RESOLUTION_NANOSECONDS ? 1e9 : 0
     this.interfaces.push({
       linkType,
       snapLength: this.read32(bytes, at + 12),
-      clock: this.clockFor(resolution, offsetSeconds),
+      clock,
       drops: null,
+      framing:
+        isPlain && ticksPerSecond > 0 ? { isPcapng: true, ticksPerSecond, interfaceId: this.interfaces.length } : null,
     })
     if (this.linkTypes.length < LINK_TYPES_TOLD_MAX && !this.linkTypes.includes(linkType)) this.linkTypes.push(linkType)
   }
@@ -263,6 +288,7 @@ export class PcapngParser implements CaptureParser {
       return
     }
     const source = interfaceId < this.interfaces.length ? this.interfaces[interfaceId]! : null
+    this.framing = source?.framing ?? null
     packet.index = ++this.packetsRead
     packet.capturedLength = captured
     packet.seconds = -1

@@ -1,7 +1,11 @@
 import { Keystream } from './keystream.ts'
 
 /** A keyed bijection of [0, size): maps an offset to its place. Pure, constant time per call but for cycle-walking. */
-export type Permutation = (offset: number) => number
+export interface Permutation {
+  readonly place: (offset: number) => number
+  /** All places by offset, where the size allows a table: quicker than the function. */
+  readonly places: Uint16Array | null
+}
 
 /** Up to here the whole permutation is a table; above, the table would cost more than the Feistel network's. */
 export const SHUFFLE_SIZE_MAX = 65_536
@@ -11,11 +15,13 @@ export const SHUFFLE_SIZE_MAX = 65_536
  * @param size 1 to 2³²
  */
 export function createPermutation(key: Uint8Array, size: number): Permutation {
-  return size <= SHUFFLE_SIZE_MAX ? createShuffle(key, size) : createFeistel(key, size)
+  if (size > SHUFFLE_SIZE_MAX) return { place: createFeistel(key, size), places: null }
+  const places = createShuffle(key, size)
+  return { place: offset => places[offset]!, places }
 }
 
 /** Fisher–Yates: every one of the size! permutations is equally likely over keys. */
-function createShuffle(key: Uint8Array, size: number): Permutation {
+function createShuffle(key: Uint8Array, size: number): Uint16Array {
   const stream = new Keystream(key, `hirundo dst_index shuffle ${size}`)
   const places = Uint16Array.from({ length: size }, (_, offset) => offset)
   for (let last = size - 1; last > 0; last--) {
@@ -24,7 +30,7 @@ function createShuffle(key: Uint8Array, size: number): Permutation {
     places[last] = places[other]!
     places[other] = place
   }
-  return offset => places[offset]!
+  return places
 }
 
 /**
@@ -38,7 +44,7 @@ const ROUNDS = 12
  * outside [0, size) (Black and Rogaway 2002): at most 4 steps on average. The round functions are tables filled from
  * the keystream, at most 2¹⁶ entries each, so there is no cipher in the packet path.
  */
-function createFeistel(key: Uint8Array, size: number): Permutation {
+function createFeistel(key: Uint8Array, size: number): Permutation['place'] {
   const halfBits = Math.ceil(Math.log2(size) / 2)
   const halfSize = 2 ** halfBits
   const mask = halfSize - 1

@@ -81,8 +81,8 @@ class CaptureReading {
     if (format === null) return
     const parser: CaptureParser =
       format === 'pcap'
-        ? new PcapParser(this.packet, this.onPacket, this.options.onFrame ?? null)
-        : new PcapngParser(this.packet, this.onPacket)
+        ? new PcapParser(this.packet, this.onPacket, this.options.shortcut ?? null)
+        : new PcapngParser(this.packet, this.onPacket, this.options.shortcut ?? null)
     this.parser = parser
     const { signal, onChunk } = this.options
     do {

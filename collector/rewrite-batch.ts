@@ -6,8 +6,8 @@ import { INTERVAL_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { parseBatchMetadata } from './batch-metadata.ts'
 import { BatchReader, valueBytes } from './batch-reader.ts'
 import { BatchWriter, type WrittenBatch } from './batch-writer.ts'
-import { FlowBlock } from './flow-block.ts'
 import { checkFlows, FlowTotals } from './flow-check.ts'
+import { ReceivedRows } from './received-rows.ts'
 
 interface RewriteRequest {
   /** The batch as it was sent. */
@@ -42,16 +42,16 @@ export function rewriteBatch(request: RewriteRequest): { content_sha256: string;
 }
 
 function copyRows(reader: BatchReader, writer: BatchWriter, flows: number): FlowTotals {
-  const block = new FlowBlock()
-  const targets = block.columns.map(({ type, values }) => ({
+  const room = new ReceivedRows()
+  const targets = room.columns.map(({ type, values }) => ({
     width: valueBytes(type),
     bytes: new Uint8Array(values.buffer),
   }))
   const totals = new FlowTotals()
   let filled = 0
   const writeOut = (): void => {
-    checkFlows(block, filled, totals)
-    writer.writeRows(block.columns, filled)
+    checkFlows(room, filled, totals)
+    writer.writeRows(room.columns, filled)
     filled = 0
   }
   for (let read = reader.next(); read !== null; read = reader.next()) {

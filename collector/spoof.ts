@@ -27,7 +27,7 @@ export function spoofBits(packet: Packet): number {
   const flags = packet.protocol === PROTOCOL.tcp ? tcpFlags : -1
   let bits = 0
   if (packet.ipVersion === 4) {
-    bits = ipv4SpoofBits(src3, packet.dst3, packet.ttl, packet.srcPort, packet.dstPort, flags)
+    bits = ipv4SpoofBits(src3 | 0, packet.dst3 | 0, packet.ttl, packet.srcPort, packet.dstPort, flags)
   } else {
     bits = commonSpoofBits(packet.ttl, packet.srcPort, packet.dstPort, flags)
     if (isSpecialIpv6(packet.src0, packet.src1, packet.src2, src3)) bits |= SPECIAL_SOURCE
@@ -40,7 +40,7 @@ export function spoofBits(packet: Packet): number {
 }
 
 /**
- * The same for an IPv4 packet that is no fragment and has no reserved flag. Addresses signed or not.
+ * The same for an IPv4 packet that is no fragment and has no reserved flag. Addresses are signed.
  * @param srcPort -1 without ports, as dstPort
  * @param tcpFlags -1 when it is not TCP
  */
@@ -56,14 +56,14 @@ export function ipv4SpoofBits(
   if (isSpecialIpv4(src)) bits |= SPECIAL_SOURCE
   // 255 and 0 become 0 and 1.
   if (((src + 1) & 0xff) <= 1) bits |= SOURCE_LAST_BYTE
-  if ((src ^ dst) === 0) bits |= SOURCE_IS_DESTINATION
+  if (src === dst) bits |= SOURCE_IS_DESTINATION
   return bits
 }
 
 function commonSpoofBits(ttl: number, srcPort: number, dstPort: number, tcpFlags: number): number {
-  let bits = ttl >= HIGH_TTL_MIN ? TTL_HIGH : 0
+  let bits = SPOOF_BY_TTL[ttl]!
   if (srcPort === 0 || dstPort === 0) bits |= PORT_ZERO
-  if (tcpFlags >= 0 && IS_ODD[tcpFlags & SIX_FLAGS] === 1) bits |= TCP_FLAGS_ODD
+  if (tcpFlags >= 0) bits |= SPOOF_BY_FLAGS[tcpFlags & SIX_FLAGS]!
   return bits
 }
 
@@ -76,7 +76,10 @@ function isOrdinary(flags: number): boolean {
   if (flags === syn || flags === (syn | ack) || flags === rst || flags === (rst | ack)) return true
   return (flags & ack) !== 0 && (flags & ~(ack | fin | psh | urg)) === 0
 }
-const IS_ODD = Uint8Array.from({ length: SIX_FLAGS + 1 }, (_, flags) => (isOrdinary(flags) ? 0 : 1))
+/** The sign that each combination of the six flags gives. */
+const SPOOF_BY_FLAGS = Uint8Array.from({ length: SIX_FLAGS + 1 }, (_, flags) => (isOrdinary(flags) ? 0 : TCP_FLAGS_ODD))
+/** The sign that each TTL gives. */
+const SPOOF_BY_TTL = Uint8Array.from({ length: 256 }, (_, ttl) => (ttl >= HIGH_TTL_MIN ? TTL_HIGH : 0))
 
 /** Special-purpose IPv4 blocks, RFC 6890 section 2.2.2, as [first address, prefix length]. */
 const SPECIAL_IPV4: readonly (readonly [number, number])[] = [
@@ -96,22 +99,30 @@ const SPECIAL_IPV4: readonly (readonly [number, number])[] = [
   [0xf0000000, 4],
 ]
 
-/** By the first 16 bits of an address: 0 not special, 1 special, 2 special within some /24 below. */
+/** By the first 16 bits of an address: 0 not special, 1 special, from 2 on special by the row of SPECIAL_24 so named. */
 const SPECIAL_BY_16 = new Uint8Array(65_536)
+const ROW_FIRST = 2
+/** Rows of 256: 1 where the third byte makes an address special. */
+const SPECIAL_24 = new Uint8Array(SPECIAL_IPV4.length * 256)
 /** By the first byte: 1 when any address below it is special. Small enough to stay in the nearest cache. */
 const MAY_BE_SPECIAL = new Uint8Array(256)
-const SPECIAL_24 = new Set<number>()
-for (const [first, length] of SPECIAL_IPV4) {
-  if (length > 16) SPECIAL_24.add(first >>> 8)
+for (const [row, [first, length]] of SPECIAL_IPV4.entries()) {
   const lastByte = (first + 2 ** (32 - length) - 1) >>> 24
   MAY_BE_SPECIAL.fill(1, first >>> 24, lastByte + 1)
-  SPECIAL_BY_16.fill(length > 16 ? 2 : 1, first >>> 16, (first >>> 16) + (length > 16 ? 1 : 2 ** (16 - length)))
+  const first16 = first >>> 16
+  if (length <= 16) SPECIAL_BY_16.fill(1, first16, first16 + 2 ** (16 - length))
+  else {
+    // Two blocks in the same 16 bits share a row.
+    if (SPECIAL_BY_16[first16] === 0) SPECIAL_BY_16[first16] = ROW_FIRST + row
+    SPECIAL_24[(SPECIAL_BY_16[first16]! - ROW_FIRST) * 256 + ((first >>> 8) & 0xff)] = 1
+  }
 }
 
 function isSpecialIpv4(address: number): boolean {
   if (MAY_BE_SPECIAL[address >>> 24] === 0) return false
   const special = SPECIAL_BY_16[address >>> 16]!
-  return special === 1 || (special === 2 && SPECIAL_24.has(address >>> 8))
+  if (special < ROW_FIRST) return special === 1
+  return SPECIAL_24[(special - ROW_FIRST) * 256 + ((address >>> 8) & 0xff)] === 1
 }
 
 /** Special-purpose IPv6 blocks, RFC 6890 section 2.2.3; the ones inside 2001::/23 are covered by it. */

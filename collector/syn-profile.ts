@@ -5,7 +5,7 @@ import type { Packet } from './packet.ts'
  * by it. Both functions are for scan SYNs only; other packets have the profile 0.
  */
 
-const NO_WINDOW_SCALE = 15
+export const NO_WINDOW_SCALE = 15
 /** RFC 7323 section 2.3: a larger shift count counts as 14. */
 const WINDOW_SCALE_MAX = 14
 
@@ -18,19 +18,23 @@ export function synProfileLow(packet: Packet): number {
 
 /** Bits 32 to 63: window scale, DF, TTL bucket, option kinds, overflow. */
 export function synProfileHigh(packet: Packet): number {
-  return synProfileUpper(packet, packet.ttl, packet.dontFragment)
+  const { ttl, dontFragment, tcpOptionKinds, tcpOptionsOverflow } = packet
+  return synProfileUpper(windowScale(packet), dontFragment, ttl, tcpOptionKinds, tcpOptionsOverflow) >>> 0
 }
 
-/** The same from values at hand; window scale and options are those of the packet. Signed or not. */
-export function synProfileUpper(packet: Packet, ttl: number, dontFragment: number): number {
-  const scale = packet.tcpWindowScale < 0 ? NO_WINDOW_SCALE : Math.min(packet.tcpWindowScale, WINDOW_SCALE_MAX)
+/** The window scale as the profile holds it. */
+export function windowScale({ tcpWindowScale }: Packet): number {
+  return tcpWindowScale < 0 ? NO_WINDOW_SCALE : Math.min(tcpWindowScale, WINDOW_SCALE_MAX)
+}
+
+/** The same from values at hand; signed. */
+export function synProfileUpper(
+  scale: number,
+  dontFragment: number,
+  ttl: number,
+  kinds: number,
+  overflow: number,
+): number {
   const ttlBucket = ttl <= 32 ? 0 : ttl <= 64 ? 1 : ttl <= 128 ? 2 : 3
-  return (
-    (scale |
-      (dontFragment << 4) |
-      (ttlBucket << 5) |
-      (packet.tcpOptionKinds << 7) |
-      (packet.tcpOptionsOverflow << 31)) >>>
-    0
-  )
+  return scale | (dontFragment << 4) | (ttlBucket << 5) | (kinds << 7) | (overflow << 31)
 }

@@ -11,7 +11,7 @@ const ZMAP = toolBit('zmap')
 const MASSCAN = toolBit('masscan')
 const MASSCAN_PROFILE = toolBit('masscan-profile')
 const MASSCAN_PROFILE_2023 = toolBit('masscan-profile-2023')
-const MIRAI = toolBit('mirai')
+export const MIRAI = toolBit('mirai')
 const NMAP = toolBit('nmap')
 
 function toolBit(name: ToolName): number {
@@ -20,33 +20,19 @@ function toolBit(name: ToolName): number {
 
 const ZMAP_IP_ID = 54_321
 const HIGH_TTL_MIN = 200
-const KIND_MSS = 2
+export const KIND_MSS = 2
 const SYN_MASK = TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst
 
 /** Tools that the packet fits: bit i is set for TOOLS[i]. Evidence for one packet only; sources are judged k of n. */
 export function matchTools(packet: Packet): number {
-  const { tcpFlags, ipVersion } = packet
+  const { tcpFlags, ipVersion, tcpOptionsOverflow, tcpOptionKinds, tcpMss } = packet
   if (tcpFlags < 0 || packet.protocol !== PROTOCOL.tcp) return matchIpId(packet.ipId)
-  const bits = matchTcp(packet.ipId, packet.dst3, packet.dstPort, packet.tcpSeq)
+  const bits = matchTcp(packet.ipId, packet.dst3 | 0, packet.dstPort, packet.tcpSeq | 0)
   if (!isSyn(tcpFlags)) return bits
   const isMirai = ipVersion === 4 && (packet.tcpSeq | 0) === (packet.dst3 | 0)
-  return bits | (isMirai ? MIRAI : 0) | matchSynProfiles(packet, ipVersion, packet.ttl, packet.tcpWindow)
-}
-
-/** The same for an IPv4 TCP header in full; TCP options are read from `options`. 32-bit numbers signed or not. */
-export function matchIpv4TcpTools(
-  options: Packet,
-  ipId: number,
-  ttl: number,
-  dst: number,
-  dstPort: number,
-  seq: number,
-  flags: number,
-  window: number,
-): number {
-  const bits = matchTcp(ipId, dst, dstPort, seq)
-  if (!isSyn(flags)) return bits
-  return bits | ((seq ^ dst) === 0 ? MIRAI : 0) | matchSynProfiles(options, 4, ttl, window)
+  if (tcpOptionsOverflow !== 0) return bits | (isMirai ? MIRAI : 0)
+  const profiles = matchSynProfiles(tcpOptionKinds, tcpMss, ipVersion, packet.ttl, packet.tcpWindow)
+  return bits | (isMirai ? MIRAI : 0) | profiles
 }
 
 /** The rule that needs no TCP. */
@@ -54,19 +40,19 @@ export function matchIpId(ipId: number): number {
   return ipId === ZMAP_IP_ID ? ZMAP : 0
 }
 
-function matchTcp(ipId: number, dst: number, dstPort: number, seq: number): number {
-  return matchIpId(ipId) | (ipId === ((dst ^ dstPort ^ seq) & 0xffff) ? MASSCAN : 0)
+/** The rules on any TCP packet; signed 32-bit numbers. */
+export function matchTcp(ipId: number, dst: number, dstPort: number, seq: number): number {
+  return (ipId === ZMAP_IP_ID ? ZMAP : 0) | (ipId === ((dst ^ dstPort ^ seq) & 0xffff) ? MASSCAN : 0)
 }
 
-function isSyn(flags: number): boolean {
+export function isSyn(flags: number): boolean {
   return (flags & SYN_MASK) === TCP_FLAG.syn
 }
 
-/** Rules on window, TTL and options of a SYN. */
-function matchSynProfiles(options: Packet, ipVersion: number, ttl: number, window: number): number {
-  if (options.tcpOptionsOverflow !== 0) return 0
-  if (options.tcpOptionKinds === 0) return ttl >= HIGH_TTL_MIN && window === 1024 ? MASSCAN_PROFILE : 0
-  if (options.tcpOptionKinds !== KIND_MSS || options.tcpMss !== 1460) return 0
+/** Rules on window, TTL and options of a SYN whose options are known in full. */
+export function matchSynProfiles(kinds: number, mss: number, ipVersion: number, ttl: number, window: number): number {
+  if (kinds === 0) return ttl >= HIGH_TTL_MIN && window === 1024 ? MASSCAN_PROFILE : 0
+  if (kinds !== KIND_MSS || mss !== 1460) return 0
   if (ttl >= HIGH_TTL_MIN && window === 1025) return MASSCAN_PROFILE_2023
   const isNmapWindow = window === 1024 || window === 2048 || window === 3072 || window === 4096
   // nmap sends IPv6 with hop limit 255 (fixtures/captures).

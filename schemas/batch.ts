@@ -23,10 +23,9 @@ export interface BatchMetadata {
   readonly last_packet: number | null
 }
 
-/**
- * Keys in the flow table before it is flushed early, by packet order alone: bounds memory (about 100 bytes a key) and
- * the size of a batch.
- */
+/** Packets of one batch of ours, dropped ones included: bounds memory and the size of a batch, whatever the packets are. */
+export const PACKETS_PER_BATCH_MAX = 262_144
+/** Flows of one batch at most, whoever writes it. */
 export const FLOWS_PER_BATCH_MAX = 1_000_000
 /** Rows in one record batch of the stream. */
 export const FLOWS_PER_RECORD_BATCH = 65_536

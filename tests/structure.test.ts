@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Packages a part may import; `node:` is everywhere but in schemas and on the page. */
 const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   schemas: [],
-  collector: ['node:', 'apache-arrow'],
+  collector: ['node:', 'apache-arrow', 'flatbuffers'],
   analytics: ['node:', 'apache-arrow', '@duckdb/node-api', 'mmdb-lib'],
   'dashboard/server': ['node:', 'fastify', '@fastify/'],
   'dashboard/web': ['lit', 'uplot'],

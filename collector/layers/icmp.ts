@@ -17,12 +17,19 @@ export function decodeIcmp(bytes: Uint8Array, offset: number, end: number, packe
     return
   }
   packet.icmpCode = bytes[offset + 1]!
-  switch (packet.icmpType) {
+  if (quotesPacket(packet.icmpType)) decodeQuotedIpv4(bytes, offset + ICMP_HEADER_BYTES, end, packet)
+}
+
+/** True for the error messages, which quote the packet that they answer. */
+export function quotesPacket(type: number): boolean {
+  switch (type) {
     case UNREACHABLE:
     case SOURCE_QUENCH:
     case REDIRECT:
     case TIME_EXCEEDED:
     case PARAMETER_PROBLEM:
-      decodeQuotedIpv4(bytes, offset + ICMP_HEADER_BYTES, end, packet)
+      return true
+    default:
+      return false
   }
 }

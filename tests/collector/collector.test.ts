@@ -177,7 +177,7 @@ describe('where a batch ends', () => {
   })
 
   it('when the table is full: no packet is lost', async () => {
-    const collector = openCollector({ flowsMax: 10 })
+    const collector = openCollector({ packetsMax: 10 })
     const sources = Array.from({ length: 25 }, (_, index) => ({ at: START + index, src: `8.8.8.${index + 1}` }))
     await collectAll(collector, capture(sources))
     expect(collector.batches.map(({ metadata }) => metadata.flows)).toEqual([10, 10, 5])

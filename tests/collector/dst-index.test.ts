@@ -28,7 +28,7 @@ function indexOf(index: DstIndex, address: string | bigint): bigint | null {
 }
 
 function image(key: Uint8Array, size: number): number[] {
-  const permutation = createPermutation(key, size)
+  const permutation = createPermutation(key, size).place
   return Array.from({ length: size }, (_, offset) => permutation(offset))
 }
 
@@ -44,13 +44,13 @@ describe('permutation', () => {
 
   it.each([SHUFFLE_SIZE_MAX, SHUFFLE_SIZE_MAX + 1, 475_136])('is a bijection of %i addresses', size => {
     const seen = new Uint8Array(size)
-    const permutation = createPermutation(KEY, size)
+    const permutation = createPermutation(KEY, size).place
     for (let offset = 0; offset < size; offset++) seen[permutation(offset)]!++
     expect(seen.every(count => count === 1)).toBe(true)
   })
 
   it('reaches all of 2³² without leaving it', () => {
-    const permutation = createPermutation(KEY, 2 ** 32)
+    const permutation = createPermutation(KEY, 2 ** 32).place
     const places = [0, 1, 2 ** 31, 2 ** 32 - 1].map(permutation)
     expect(new Set(places).size).toBe(4)
     for (const place of places) expect(place >= 0 && place < 2 ** 32 && Number.isInteger(place)).toBe(true)
@@ -70,7 +70,7 @@ describe('permutation', () => {
     for (let number = 0; number < 4000; number++) {
       const key = new Uint8Array(32)
       new DataView(key.buffer).setUint32(0, number)
-      counts[createPermutation(key, 8)(3)]!++
+      counts[createPermutation(key, 8).place(3)]!++
     }
     // Chi-square with 7 degrees of freedom: above 24.3 once in a thousand.
     const chiSquare = counts.reduce((sum, count) => sum + (count - 500) ** 2 / 500, 0)

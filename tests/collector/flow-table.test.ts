@@ -35,7 +35,7 @@ function rowsOf(table: FlowTable): FlowRow[] {
     first_packet: null,
     last_packet: null,
   })
-  for (const { block, rowCount } of table.blocks()) writer.writeRows(block.columns, rowCount)
+  for (const { columns, rowCount } of table.recordBatches()) writer.writeRows(columns, rowCount)
   return readBatch(writer.finish().path).rows
 }
 

@@ -6,7 +6,7 @@ import { arrow } from '../../collector/arrow.ts'
 import { parseBatchMetadata } from '../../collector/batch-metadata.ts'
 import { BatchWriter } from '../../collector/batch-writer.ts'
 import { Collector } from '../../collector/collector.ts'
-import { FlowBlock } from '../../collector/flow-block.ts'
+import { ReceivedRows } from '../../collector/received-rows.ts'
 import { rewriteBatch } from '../../collector/rewrite-batch.ts'
 import { parseTelescope } from '../../schemas/address.ts'
 import type { BatchMetadata } from '../../schemas/batch.ts'
@@ -19,8 +19,8 @@ import { temporaryFolders } from '../support/temporary-folder.ts'
 const newFolder = temporaryFolders()
 const INTERVAL = 1_763_800_020_000_000n
 
-function goodBlock(): FlowBlock {
-  const block = new FlowBlock()
+function goodBlock(): ReceivedRows {
+  const block = new ReceivedRows()
   const high = Number(INTERVAL >> 32n)
   const low = Number(INTERVAL & 0xffff_ffffn)
   block.intervalStart.set([low, high])
@@ -49,7 +49,7 @@ const METADATA: BatchMetadata = {
   last_packet: 1_763_800_021_999_999,
 }
 
-function writeBatch(block: FlowBlock, metadata: object, rows = 1): string {
+function writeBatch(block: ReceivedRows, metadata: object, rows = 1): string {
   const writer = new BatchWriter(newFolder(), metadata as BatchMetadata)
   writer.writeRows(block.columns, rows)
   return writer.finish().path
@@ -70,7 +70,7 @@ function rewrite(input: string): { code: string; message: string; left: string[]
 it('a good batch passes', () => expect(rewrite(writeBatch(goodBlock(), METADATA))).toBeNull())
 
 describe('a row that no collector writes is refused', () => {
-  const cases: Record<string, (block: FlowBlock) => void> = {
+  const cases: Record<string, (block: ReceivedRows) => void> = {
     'interval_start off its boundary': block => put(block.intervalStart, 0, Number(INTERVAL & 0xffff_ffffn) + 1),
     'interval_start beyond exact numbers': block => put(block.intervalStart, 1, 0x7fff_ffff),
     'first_second 60': block => put(block.firstSecond, 0, 60),

@@ -4,8 +4,11 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { BatchWriter } from '../../collector/batch-writer.ts'
+import { type ColumnArray, emptyColumns } from '../../collector/flow-columns.ts'
 import type { BatchMetadata } from '../../schemas/batch.ts'
+import { physicalColumns } from '../../schemas/column.ts'
 import type { ErrorCode } from '../../schemas/errors.ts'
+import { FLOW } from '../../schemas/flow.ts'
 import { block, enhancedPacket, pcap, pcapRecord, sectionHeader } from '../support/capture-builder.ts'
 import { ROOT } from '../support/external.ts'
 import { concat, ethernet, hex, ipv4, tcp } from '../support/frame-builder.ts'
@@ -178,6 +181,42 @@ const METADATA: BatchMetadata = {
   last_packet: null,
 }
 
+const INTERVAL = 1_763_800_020_000_000
+/** What a flow has that is not zero. */
+const FLOW_VALUES: Readonly<Record<string, bigint>> = {
+  interval_start: BigInt(INTERVAL),
+  ip_version: 4n,
+  src_addr_low: 0xffff_0808_0808n,
+  protocol: 6n,
+  packet_count: 1n,
+  byte_count: 40n,
+}
+/** Rows of a record batch: its columns are compressed up to 4 MiB each. */
+const EQUAL_ROWS = 250_000
+
+/** A million flows that are all the same, which LZ4 makes a few hundred thousand bytes of. */
+function equalFlows(): Uint8Array {
+  const columns = Object.entries(emptyColumns()).map(([name, empty]) => {
+    const values = new (empty.constructor as new (length: number) => ColumnArray)(EQUAL_ROWS)
+    const value = FLOW_VALUES[name] ?? 0n
+    if (values instanceof BigUint64Array || values instanceof BigInt64Array) values.fill(value)
+    else values.fill(Number(value))
+    return { name, type: physicalColumns(FLOW).find(column => column.name === name)!.type, values }
+  })
+  const packets = MILLION
+  const writer = new BatchWriter(newFolder(), {
+    ...METADATA,
+    spans: [{ from: INTERVAL, to: INTERVAL + 1, basis: 'inferred', packets }],
+    flows: packets,
+    packets_read: packets,
+    packets_kept: packets,
+    first_packet: INTERVAL,
+    last_packet: INTERVAL,
+  })
+  for (let rows = 0; rows < MILLION; rows += EQUAL_ROWS) writer.writeRows(columns, EQUAL_ROWS)
+  return readFileSync(writer.finish().path)
+}
+
 /** Lists within lists where a value of the metadata should stand; JSON.stringify itself would not come so far. */
 function deepBatch(name: keyof BatchMetadata): Uint8Array {
   const placeholder = 'x'.repeat(2 * DEPTH - 2)
@@ -190,6 +229,7 @@ function deepBatch(name: keyof BatchMetadata): Uint8Array {
 const DEPTH = 100_000
 
 const BATCHES: Readonly<Record<string, Bomb>> = {
+  'a million flows that are the same': { make: equalFlows, code: null },
   'lists a hundred thousand deep for its version': {
     make: () => deepBatch('schema_version'),
     code: 'BATCH_VERSION_UNSUPPORTED',

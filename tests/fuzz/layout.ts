@@ -180,8 +180,24 @@ function walkArrow(layout: LayoutBuilder): void {
       layout.field(word, word % 8 === 0 ? 8 : 4)
     }
     const next = nextMessage(layout.view, body)
+    walkLz4Frames(layout, body, next)
     layout.units.push({ from: at, to: next })
     at = next
+  }
+}
+
+const LZ4_MAGIC = 0x184d_2204
+const LZ4_FRAMES_MAX = 32
+
+/** Length in front of each compressed buffer, magic, descriptor, size of the first block, and its first tokens. */
+function walkLz4Frames(layout: LayoutBuilder, from: number, to: number): void {
+  for (let at = from, frames = 0; at + 24 <= to && frames < LZ4_FRAMES_MAX; at += 8) {
+    if (layout.view.getUint32(at + 8, true) !== LZ4_MAGIC) continue
+    frames++
+    layout.field(at, 8)
+    for (const descriptor of [12, 13]) layout.field(at + descriptor, 1)
+    layout.field(at + 15, 4)
+    for (const token of [19, 20, 21, 22, 23]) layout.field(at + token, 1)
   }
 }
 

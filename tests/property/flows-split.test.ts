@@ -25,7 +25,7 @@ async function batchNames(captures: readonly (readonly PcapRecord[])[]): Promise
     telescopeEpoch: 1,
     key,
     out,
-    flowsMax: 7,
+    packetsMax: 7,
     batchSeconds: 600,
   })
   for (const [index, records] of captures.entries()) {

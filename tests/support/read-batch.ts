@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { tableFromIPC } from 'apache-arrow'
+import './arrow-codec.ts'
 import { BATCH_METADATA_KEY, type BatchMetadata } from '../../schemas/batch.ts'
 import { physicalColumns } from '../../schemas/column.ts'
 import { FLOW } from '../../schemas/flow.ts'
