@@ -3,6 +3,8 @@ import { DROP_REASON_NAMES, type DropReason } from '../schemas/drop-reason.ts'
 import { PROTOCOL, protocolName, TRAFFIC_CLASSES, type TrafficClass } from '../schemas/protocol.ts'
 import { formatTime } from '../schemas/time.ts'
 import { TOOLS, type ToolName } from '../schemas/tool.ts'
+import type { ToolEvidence } from '../schemas/tool-evidence.ts'
+import { UDP_PROBE_NAMES, type UdpProbeName } from '../schemas/udp-probe.ts'
 import { BoundedTally } from './bounded-tally.ts'
 import type { CaptureResult } from './capture-result.ts'
 import { classify, servicePort } from './classify.ts'
@@ -12,6 +14,7 @@ import { linkTypeName } from './link-type.ts'
 import type { Packet } from './packet.ts'
 import { sourceText } from './packet-line.ts'
 import { isTimeValid } from './pcapng-time.ts'
+import { SourceEvidence } from './source-evidence.ts'
 import { matchTools } from './tools.ts'
 
 /** Sources that are counted one by one: some tens of MB, and more than a quiet sensor sees in a day. */
@@ -27,6 +30,11 @@ const PORT_PROTOCOLS = 4
 export interface Counted<Name extends string> {
   readonly name: Name
   readonly packets: number
+}
+
+/** A source, and the tools that made its packets as far as they cannot be chance. */
+export interface CountedSource extends Counted<string> {
+  readonly tools: readonly ToolEvidence[]
 }
 
 /** What is in a capture, for people. Counts other than packets, bytes and drops are of packets without drop reason. */
@@ -47,11 +55,13 @@ export interface CaptureInspection {
   readonly protocols: readonly Counted<string>[]
   /** `23/tcp`; ICMP as `icmp type 8 code 0`. */
   readonly ports: readonly Counted<string>[]
-  readonly sources: readonly Counted<string>[]
+  readonly sources: readonly CountedSource[]
   readonly source_count: number
   /** True when there are more sources than were counted one by one. */
   readonly sources_capped: boolean
   readonly tools: readonly Counted<ToolName>[]
+  /** Requests in UDP payloads, most first. */
+  readonly udp_probes: readonly Counted<UdpProbeName>[]
   readonly drops: readonly Counted<DropReason>[]
   readonly likely_prefixes: readonly LikelyPrefix[]
   /** Packets that the capturing machine lost; null when the capture does not say. */
@@ -68,10 +78,11 @@ export class CaptureInspector {
   private readonly classes = new Array<number>(TRAFFIC_CLASSES.length).fill(0)
   private readonly protocols = new Array<number>(256).fill(0)
   private readonly tools = new Array<number>(TOOLS.length).fill(0)
+  private readonly udpProbes = new Array<number>(UDP_PROBE_NAMES.length).fill(0)
   private readonly drops = new Array<number>(DROP_REASON_NAMES.length).fill(0)
   private readonly ports = new BoundedTally<number>(PORT_PROTOCOLS * PORTS)
   /** IPv4 by its number, IPv6 by its text. */
-  private readonly sources = new BoundedTally<number | string>(SOURCES_MAX)
+  private readonly sources = new SourceEvidence<number | string>(SOURCES_MAX)
   private readonly prefixes = new LikelyPrefixes()
 
   add(packet: Packet): void {
@@ -92,9 +103,10 @@ export class CaptureInspector {
     if (packet.srcPort >= 0 || packet.icmpType >= 0) {
       this.ports.add(packet.protocol * PORTS + servicePort(packet, trafficClass))
     }
-    this.sources.add(packet.ipVersion === 4 ? packet.src3 : sourceText(packet))
     const tools = matchTools(packet)
+    this.sources.add(packet.ipVersion === 4 ? packet.src3 : sourceText(packet), tools)
     if (tools !== 0) for (let at = 0; at < TOOLS.length; at++) if (tools & (1 << at)) this.tools[at]!++
+    if (packet.udpProbe !== 0) this.udpProbes[packet.udpProbe]!++
     if (packet.ipVersion === 4) this.prefixes.add(packet.dst3)
   }
 
@@ -118,13 +130,14 @@ export class CaptureInspector {
         this.protocols,
       ),
       ports: this.ports.top(TOP_PORTS).map(({ key, count }) => ({ name: portText(key), packets: count })),
-      sources: this.sources.top(TOP_SOURCES).map(({ key, count }) => ({ name: sourceName(key), packets: count })),
-      source_count: this.sources.keyCount,
+      sources: this.sources.top(TOP_SOURCES).map(({ key, ...counts }) => ({ name: sourceName(key), ...counts })),
+      source_count: this.sources.sourceCount,
       sources_capped: this.sources.isCapped,
       tools: counted(
         TOOLS.map(({ name }) => name),
         this.tools,
       ),
+      udp_probes: counted(UDP_PROBE_NAMES, this.udpProbes),
       drops: counted(DROP_REASON_NAMES, this.drops),
       likely_prefixes: this.prefixes.list(TOP_PREFIXES),
       interface_drops: result.interfaceDrops,

@@ -7,7 +7,7 @@ export const LINK_TYPES_TOLD_MAX = 16
 
 /** Turns the bytes of a capture, fed in pieces of any size, into packets. */
 export interface CaptureParser {
-  readonly format: 'pcap' | 'pcapng'
+  readonly format: 'pcap' | 'pcapng' | 'snoop'
   /** Link types in order of appearance, the first LINK_TYPES_TOLD_MAX. */
   readonly linkTypes: readonly number[]
   /** Packets handed over. */

@@ -12,7 +12,7 @@ export interface CaptureError {
 export interface CaptureResult {
   /** As given, `-` for standard input. */
   readonly path: string
-  /** `pcap`, `pcapng`, with ` (gzip)` behind it when compressed; null when it could not be told. */
+  /** `pcap`, `pcapng` or `snoop`, with ` (gzip)`, ` (zstd)` or ` (xz)` behind it; null when it could not be told. */
   readonly format: string | null
   /** Link types in order of appearance, the first sixteen. */
   readonly linkTypes: readonly number[]
@@ -22,7 +22,7 @@ export interface CaptureResult {
   readonly bytesRead: number
   /** Bytes after decompression; the same as bytesRead without compression. */
   readonly contentBytes: number
-  /** Packets that the capturing machine lost, by pcapng interface statistics; null when nothing was said. */
+  /** Packets that the capturing machine lost, as pcapng and snoop say it; null when nothing was said. */
   readonly interfaceDrops: number | null
   /** True when the capture ends within a record, block or compressed member. */
   readonly truncated: boolean

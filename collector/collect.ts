@@ -7,7 +7,9 @@ import { Collector } from './collector.ts'
 import type { DeclaredSpan } from './coverage-recorder.ts'
 import { fileError } from './durable-file.ts'
 import { readOrCreateKey } from './key-file.ts'
+import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { listCaptures } from './list-captures.ts'
+import { isLiveInput } from './open-byte-source.ts'
 import { Progress } from './progress.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -27,6 +29,8 @@ interface CollectRequest {
   readonly keyPath: string | null
   readonly batchSeconds: number
   readonly declared: DeclaredSpan | null
+  /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts. */
+  readonly decodeOptions: number
   /** Told about what an operator should know and no summary holds. */
   readonly note: (line: string) => void
 }
@@ -39,7 +43,7 @@ interface CollectRequest {
 export async function collect(request: CollectRequest): Promise<CollectSummary> {
   const startedAt = performance.now()
   const collector = openCollector(request)
-  const stop = stopOnSignal(request.captures.includes('-'), request.note)
+  const stop = stopOnSignal(request.captures.some(isLiveInput), request.note)
   const summaries: CaptureSummary[] = []
   let bytesRead = 0
   let packets = 0
@@ -58,6 +62,9 @@ export async function collect(request: CollectRequest): Promise<CollectSummary> 
       })
       bytesRead += result.bytesRead
       packets += summary.packets_read
+      const unread = summary.drops.link_type_unsupported ?? 0
+      if (unread > 0 && result.error?.code !== 'LINK_TYPE_UNSUPPORTED')
+        request.note(unsupportedLinkNote(path, unread, result.linkTypes))
       // When standard input was closed by us, that it ended early is no news.
       summaries.push(stop.signal.aborted ? { ...summary, truncated: false, error: null } : summary)
     }
@@ -75,6 +82,13 @@ export async function collect(request: CollectRequest): Promise<CollectSummary> 
     seconds: Number(seconds.toFixed(6)),
     packets_per_second: Math.round(packets / seconds),
   }
+}
+
+/** A capture that could be read in part is no error, and its summary has no place for numbers of link types. */
+function unsupportedLinkNote(path: string, packets: number, linkTypes: readonly number[]): string {
+  const unsupported = linkTypes.filter(linkType => !isLinkTypeSupported(linkType)).map(formatLinkType)
+  const types = unsupported.length === 0 ? 'that a pktap or ppi header names' : unsupported.join(', ')
+  return `${path}: ${packets} packets dropped: link type ${types} is not supported`
 }
 
 function openCollector(request: CollectRequest): Collector {
@@ -99,8 +113,8 @@ function openCollector(request: CollectRequest): Collector {
       `key ${keyPath}: made, readable by you only; keep it, because destination indices can be compared under one key only`,
     )
   }
-  const { telescopeEpoch, batchSeconds, declared } = request
-  return new Collector({ sensor, telescope, telescopeEpoch, key, out, batchSeconds, declared })
+  const { telescopeEpoch, batchSeconds, declared, decodeOptions } = request
+  return new Collector({ sensor, telescope, telescopeEpoch, key, out, batchSeconds, declared, decodeOptions })
 }
 
 /**
@@ -136,7 +150,7 @@ function totalBytes(captures: readonly (string | CaptureSummary)[]): number | nu
   let total = 0
   for (const path of captures) {
     if (typeof path !== 'string') continue
-    const stats = path === '-' ? undefined : statSync(path, { throwIfNoEntry: false })
+    const stats = isLiveInput(path) ? undefined : statSync(path, { throwIfNoEntry: false })
     if (!stats?.isFile()) return null
     total += stats.size
   }
@@ -144,7 +158,7 @@ function totalBytes(captures: readonly (string | CaptureSummary)[]): number | nu
 }
 
 /**
- * Standard input may come from a tcpdump that never ends: a signal ends the reading, and what was read is written as a
+ * A pipe may come from a tcpdump that never ends: a signal ends the reading, and what was read is written as a
  * batch. Ctrl-C reaches tcpdump at the same moment, which then writes what it still holds and closes the pipe: so
  * reading goes on to the end of the input, for DRAIN_MILLISECONDS at most. A second signal stops it at once. With files
  * only, a signal just ends the process: reading them again gives the same batches.
@@ -153,11 +167,7 @@ function stopOnSignal(isLive: boolean, note: (line: string) => void): { signal: 
   const controller = new AbortController()
   if (!isLive) return { signal: controller.signal, release: () => {} }
   let deadline: NodeJS.Timeout | undefined
-  const stop = (): void => {
-    controller.abort()
-    // Without this a quiet pipe would keep the read waiting.
-    process.stdin.destroy()
-  }
+  const stop = (): void => controller.abort()
   const onSignal = (name: string): void => {
     // The terminal may be gone: what cannot be told any more must not keep the batch from being written.
     if (name === 'SIGHUP') for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})

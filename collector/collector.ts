@@ -40,6 +40,8 @@ export interface CollectorOptions {
   readonly batchSeconds?: number
   /** When the sensor listened, as its operator says. */
   readonly declared?: DeclaredSpan | null
+  /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts. Default: 0. */
+  readonly decodeOptions?: number
   /** For tests: packets of a batch. */
   readonly packetsMax?: number
   /** For tests: false makes every packet go the general way. */
@@ -91,6 +93,7 @@ export class Collector {
     this.#packetsMax = options.packetsMax ?? PACKETS_PER_BATCH_MAX
     this.#coverage = new CoverageRecorder(options.declared ?? null)
     this.#shortcut = new FrameShortcut(this.#table, this.#dstIndex)
+    this.#packet.decodeOptions = options.decodeOptions ?? 0
     this.#batchSeconds = options.batchSeconds ?? DAY_SECONDS
     removeAbandoned(options.out)
   }
@@ -120,7 +123,8 @@ export class Collector {
     this.#readClock()
     const result = await readCapture(path, this.#packet, packet => this.#count(packet), {
       ...options,
-      ...(this.#options.shortcut === false ? {} : { shortcut: this.#shortcut }),
+      // The shortcut knows the first IP header only.
+      ...(this.#options.shortcut === false || this.#packet.decodeOptions !== 0 ? {} : { shortcut: this.#shortcut }),
       onChunk: async bytes => {
         this.#settle()
         this.#readClock()
@@ -199,7 +203,7 @@ export class Collector {
     }
     const isLater = hasTime && seconds >= this.#windowEnd
     if (isLater || this.#batchPackets >= this.#packetsMax) {
-      this.#flush(hasTime ? microseconds : 0)
+      if (this.#batchPackets > 0) this.#flush(hasTime ? microseconds : 0)
       this.#batchPackets = 0
       // Late packets of an earlier window stay in the batch at hand: the window never goes back.
       if (isLater) this.#windowEnd = (Math.floor(seconds / this.#batchSeconds) + 1) * this.#batchSeconds

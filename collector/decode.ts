@@ -1,30 +1,18 @@
+import { VERIFY_CHECKSUMS } from './decode-options.ts'
 import { DROP_LINK_TYPE_UNSUPPORTED, DROP_NONE } from './drop.ts'
+import { verifyChecksums } from './layers/checksum.ts'
 import { decodeEthernet } from './layers/ethernet.ts'
-import { decodeCiscoHdlc, decodePppHdlc } from './layers/hdlc.ts'
-import { decodeIpv4 } from './layers/ipv4.ts'
-import { decodeIpv6 } from './layers/ipv6.ts'
-import { decodeLinuxSll, decodeLinuxSll2 } from './layers/linux-cooked.ts'
-import { decodeLoopback } from './layers/loopback.ts'
+import { decodeEthertype } from './layers/ethertype.ts'
+import { clearPlaces } from './layers/ip-places.ts'
 import { decodePpp } from './layers/ppp.ts'
-import { decodePppoeSession } from './layers/pppoe.ts'
-import { decodeRawIp } from './layers/raw-ip.ts'
-import {
-  LINK_C_HDLC,
-  LINK_ETHERNET,
-  LINK_IPV4,
-  LINK_IPV6,
-  LINK_LINUX_SLL,
-  LINK_LINUX_SLL2,
-  LINK_LOOP,
-  LINK_NULL,
-  LINK_PPP,
-  LINK_PPP_HDLC,
-  LINK_PPPOE,
-  LINK_RAW,
-  LINK_RAW_BSD,
-  LINK_RAW_OPENBSD,
-} from './link-type.ts'
+import { enterInner } from './layers/tunnel.ts'
+import { TRANSPARENT_ETHERNET, TUNNELLED_PPP } from './layers/tunnel-header.ts'
+import { LINK_DECODERS } from './link-decoders.ts'
+import { LINK_ETHERNET } from './link-type.ts'
 import type { Packet } from './packet.ts'
+
+/** Tunnels in one another that are looked into; real ones are two or three, and a crafted packet must end. */
+const TUNNEL_DEPTH_MAX = 8
 
 /**
  * Decodes the frame in bytes[offset, end) by `packet.linkType`. Contract: see Packet.
@@ -33,46 +21,28 @@ export function decode(bytes: Uint8Array, offset: number, end: number, packet: P
   clearDecoded(packet)
   if (packet.linkType === LINK_ETHERNET) decodeEthernet(bytes, offset, end, packet)
   else decodeOtherLink(bytes, offset, end, packet)
+  if (packet.decodeOptions !== 0) lookFurther(bytes, packet)
 }
 
 function decodeOtherLink(bytes: Uint8Array, offset: number, end: number, packet: Packet): void {
-  switch (packet.linkType) {
-    case LINK_RAW:
-    case LINK_RAW_BSD:
-    case LINK_RAW_OPENBSD:
-      decodeRawIp(bytes, offset, end, packet)
-      break
-    case LINK_IPV4:
-      decodeIpv4(bytes, offset, end, packet)
-      break
-    case LINK_IPV6:
-      decodeIpv6(bytes, offset, end, packet)
-      break
-    case LINK_LINUX_SLL:
-      decodeLinuxSll(bytes, offset, end, packet)
-      break
-    case LINK_LINUX_SLL2:
-      decodeLinuxSll2(bytes, offset, end, packet)
-      break
-    case LINK_NULL:
-    case LINK_LOOP:
-      decodeLoopback(bytes, offset, end, packet)
-      break
-    case LINK_PPP:
-      decodePpp(bytes, offset, end, packet)
-      break
-    case LINK_PPP_HDLC:
-      decodePppHdlc(bytes, offset, end, packet)
-      break
-    case LINK_PPPOE:
-      decodePppoeSession(bytes, offset, end, packet)
-      break
-    case LINK_C_HDLC:
-      decodeCiscoHdlc(bytes, offset, end, packet)
-      break
-    default:
-      packet.drop = DROP_LINK_TYPE_UNSUPPORTED
+  const decoder = LINK_DECODERS.get(packet.linkType)
+  if (decoder === undefined) packet.drop = DROP_LINK_TYPE_UNSUPPORTED
+  else decoder(bytes, offset, end, packet)
+}
+
+/** What `decodeOptions` asks for: checksums of each IP packet in turn, and the packets inside tunnels. */
+function lookFurther(bytes: Uint8Array, packet: Packet): void {
+  for (let depth = 0; packet.drop === DROP_NONE; depth++) {
+    if ((packet.decodeOptions & VERIFY_CHECKSUMS) !== 0) verifyChecksums(bytes, packet)
+    if (packet.drop !== DROP_NONE || depth === TUNNEL_DEPTH_MAX || !enterInner(bytes, packet)) break
+    const { payloadOffset, payloadEnd, payloadType } = packet
+    clearDecoded(packet)
+    clearPlaces(packet)
+    if (payloadType === TRANSPARENT_ETHERNET) decodeEthernet(bytes, payloadOffset, payloadEnd, packet)
+    else if (payloadType === TUNNELLED_PPP) decodePpp(bytes, payloadOffset, payloadEnd, packet)
+    else decodeEthertype(bytes, payloadOffset, payloadEnd, payloadType, packet)
   }
+  clearPlaces(packet)
 }
 
 /** Sets all that decoding may fill to "does not apply". */
@@ -102,6 +72,8 @@ export function clearDecoded(packet: Packet): void {
   packet.tcpFlags = -1
   packet.tcpSeq = -1
   packet.tcpWindow = -1
+  packet.tcpAck = -1
+  packet.udpProbe = 0
   packet.tcpMss = -1
   packet.tcpWindowScale = -1
   packet.tcpOptionKinds = 0

@@ -13,7 +13,8 @@ import { type ColumnArray, type FlowColumn, orderedColumns, zeros } from './flow
 /** Signs of a packet: TOOLS from bit 0, then SPOOF_BITS, then the fragment; below SIGNS_PROBE_SHIFT. */
 export const SIGN_SPOOF_SHIFT = TOOLS.length
 export const SIGN_FRAGMENT_SHIFT = SIGN_SPOOF_SHIFT + SPOOF_BITS.length
-/** In the signs word: the 10-second slot of backscatter. */
+/** In the signs word: 8 bits for the UDP probe, above them the 10-second slot of backscatter. */
+export const SIGNS_PROBE_SHIFT = 16
 export const SIGNS_SLOT_SHIFT = 24
 
 /** In the header word: bits 0-7 protocol, 8-15 TTL, 16-27 TCP flags, 28-29 class, 30 IPv6, 31 a victim. */
@@ -47,7 +48,7 @@ export class FlowBlock {
   readonly header = new Int32Array(FLOWS_PER_RECORD_BATCH)
   /** Service port, peer port in the upper half. */
   readonly ports = new Int32Array(FLOWS_PER_RECORD_BATCH)
-  /** Signs that every packet of the row has, and the slot. */
+  /** Signs that every packet of the row has, the UDP probe, the slot. */
   readonly signs = new Int32Array(FLOWS_PER_RECORD_BATCH)
   readonly byteCount = new Uint32Array(FLOWS_PER_RECORD_BATCH)
   readonly srcPortSample = new Uint16Array(FLOWS_PER_RECORD_BATCH)
@@ -116,6 +117,8 @@ export class FlowBlock {
       victim_addr_low: wide ? words(wide.victimLow) : zeros(BigUint64Array),
       peer_port: portsUsed >>> 16 === 0 ? zeros(Uint16Array) : peerPorts(this.ports, rowCount, scratch.peerPort),
       slot: signsUsed >>> SIGNS_SLOT_SHIFT === 0 ? zeros(Uint8Array) : slots(this.signs, rowCount, scratch.slot),
+      udp_probe:
+        (signsUsed >>> SIGNS_PROBE_SHIFT) & 0xff ? probes(this.signs, rowCount, scratch.probe) : zeros(Uint8Array),
       packet_count: this.packetCount,
       byte_count: this.byteCount,
       first_second: this.firstSecond,
@@ -137,6 +140,7 @@ export class FlowScratch {
   readonly trafficClass = new Uint8Array(FLOWS_PER_RECORD_BATCH)
   readonly ttl = new Uint8Array(FLOWS_PER_RECORD_BATCH)
   readonly slot = new Uint8Array(FLOWS_PER_RECORD_BATCH)
+  readonly probe = new Uint8Array(FLOWS_PER_RECORD_BATCH)
   readonly tcpFlags = new Uint16Array(FLOWS_PER_RECORD_BATCH)
   readonly servicePort = new Uint16Array(FLOWS_PER_RECORD_BATCH)
   readonly peerPort = new Uint16Array(FLOWS_PER_RECORD_BATCH)
@@ -158,6 +162,11 @@ function splitHeaders({ header, ports }: FlowBlock, rowCount: number, scratch: F
 
 function peerPorts(ports: Int32Array, rowCount: number, target: Uint16Array): Uint16Array {
   for (let at = 0; at < rowCount; at++) target[at] = ports[at]! >>> 16
+  return target
+}
+
+function probes(signs: Int32Array, rowCount: number, target: Uint8Array): Uint8Array {
+  for (let at = 0; at < rowCount; at++) target[at] = signs[at]! >>> SIGNS_PROBE_SHIFT
   return target
 }
 

@@ -1,6 +1,7 @@
 import { TelescopeError } from '../schemas/errors.ts'
 import { CLASS_BACKSCATTER, CLASS_SCAN, PROTOCOL, TRAFFIC_CLASSES } from '../schemas/protocol.ts'
 import { INTERVAL_SECONDS, MICROSECONDS, SLOT_SECONDS } from '../schemas/time.ts'
+import { UDP_PROBE_NAMES } from '../schemas/udp-probe.ts'
 import type { ReceivedRows } from './received-rows.ts'
 
 const INTERVAL_MICROSECONDS = INTERVAL_SECONDS * MICROSECONDS
@@ -70,6 +71,9 @@ function wrongKey(rows: ReceivedRows, at: number): string | null {
     return 'syn_profile of what is no scan SYN'
   }
   if (!isBackscatter && (rows.peerPort[at]! | rows.slot[at]!) !== 0) return 'peer_port or slot without backscatter'
+  if (rows.udpProbe[at]! >= (protocol === PROTOCOL.udp ? UDP_PROBE_NAMES.length : 1)) {
+    return 'udp_probe is none that is known, or the protocol is not UDP'
+  }
   if (!isScan && rows.srcPortSample[at] !== 0) return 'src_port_sample of what is no scan'
   const victim = rows.victimLow[low]! | rows.victimLow[high]! | rows.victimHigh[low]! | rows.victimHigh[high]!
   if (!(isBackscatter && isIcmp) && victim !== 0) return 'victim_addr of what is no ICMP error'

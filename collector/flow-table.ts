@@ -14,6 +14,7 @@ import {
   HEADER_VICTIM,
   SIGN_FRAGMENT_SHIFT,
   SIGN_SPOOF_SHIFT,
+  SIGNS_PROBE_SHIFT,
   SIGNS_SLOT_SHIFT,
 } from './flow-block.ts'
 import type { FlowColumn } from './flow-columns.ts'
@@ -156,6 +157,7 @@ export class FlowTable {
       matchTools(packet) |
       (spoofBits(packet) << SIGN_SPOOF_SHIFT) |
       (packet.isFragment << SIGN_FRAGMENT_SHIFT) |
+      (packet.udpProbe << SIGNS_PROBE_SHIFT) |
       (backscatterSlot(second, trafficClass) << SIGNS_SLOT_SHIFT)
     this.addKey(
       second,

@@ -8,6 +8,7 @@ import {
   HEADER_FLAGS_SHIFT,
   HEADER_TTL_SHIFT,
   SIGN_SPOOF_SHIFT,
+  SIGNS_PROBE_SHIFT,
   SIGNS_SLOT_SHIFT,
 } from './flow-block.ts'
 import type { FlowTable } from './flow-table.ts'
@@ -17,6 +18,7 @@ import { type Framing, Packet, type RecordShortcut } from './packet.ts'
 import { ipv4SpoofBits } from './spoof.ts'
 import { NO_WINDOW_SCALE, synProfileUpper, windowScale } from './syn-profile.ts'
 import { KIND_MSS, MIRAI, matchIpId, matchSynProfiles, matchTcp } from './tools.ts'
+import { udpProbe } from './udp-probe.ts'
 
 /** A record of classic pcap, little-endian. */
 const RECORD_CAPTURED = 8
@@ -39,7 +41,9 @@ const SOURCE = 26
 const DESTINATION = 30
 const TRANSPORT = 34
 const SEQUENCE = TRANSPORT + 4
+const ACKNOWLEDGEMENT = TRANSPORT + 8
 const DATA_OFFSET = TRANSPORT + 12
+const UDP_PAYLOAD = TRANSPORT + 8
 const OPTIONS = TRANSPORT + 20
 
 const IPV4_OFFSET = 14
@@ -203,7 +207,7 @@ export class FrameShortcut implements RecordShortcut {
           (ipv4SpoofBits(src, dst, ttl, srcPort, dstPort, flags) << SIGN_SPOOF_SHIFT)
         if (trafficClass === CLASS_SCAN) {
           let kinds = 0
-          let mss = 0
+          let mss = -1
           let scale = NO_WINDOW_SCALE
           let overflow = 0
           if (tcpBytes !== TCP_HEADER_BYTES) {
@@ -215,15 +219,16 @@ export class FrameShortcut implements RecordShortcut {
             } else {
               const options = this.#readOptions(bytes, optionsAt, optionsEnd, packetEnd)
               kinds = options.tcpOptionKinds
-              mss = options.tcpMss < 0 ? 0 : options.tcpMss
+              mss = options.tcpMss
               scale = windowScale(options)
               overflow = options.tcpOptionsOverflow
             }
           }
-          synLow = window | (mss << 16)
+          synLow = window | ((mss < 0 ? 0 : mss) << 16)
           synHigh = synProfileUpper(scale, (fragment >>> 30) & 1, ttl, kinds, overflow)
           if (seq === dst) signs |= MIRAI
-          if (overflow === 0) signs |= matchSynProfiles(kinds, mss, 4, ttl, window)
+          const ack = view.getInt32(offset + ACKNOWLEDGEMENT)
+          if (overflow === 0) signs |= matchSynProfiles(kinds, mss, 4, ttl, window, ack)
         } else if (trafficClass === CLASS_BACKSCATTER) ports = srcPort | (dstPort << 16)
       } else if (protocol === PROTOCOL.udp) {
         if (packetEnd - offset < TRANSPORT + UDP_PORTS_BYTES) break
@@ -232,7 +237,10 @@ export class FrameShortcut implements RecordShortcut {
         const dstPort = bothPorts & 0xffff
         trafficClass = classifyUdp(srcPort, dstPort)
         ports = trafficClass === CLASS_BACKSCATTER ? srcPort | (dstPort << 16) : dstPort
-        signs = matchIpId(ipId) | (ipv4SpoofBits(src, dst, ttl, srcPort, dstPort, -1) << SIGN_SPOOF_SHIFT)
+        signs =
+          matchIpId(ipId) |
+          (ipv4SpoofBits(src, dst, ttl, srcPort, dstPort, -1) << SIGN_SPOOF_SHIFT) |
+          (udpProbe(bytes, offset + UDP_PAYLOAD, packetEnd, dstPort) << SIGNS_PROBE_SHIFT)
       } else {
         const type = view.getUint8(offset + TRANSPORT)
         if (protocol !== PROTOCOL.icmp || packetEnd - offset < TRANSPORT + 2 || quotesPacket(type)) break

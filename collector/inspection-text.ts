@@ -1,23 +1,26 @@
-import type { CaptureInspection, Counted } from './capture-inspection.ts'
-import { formatLinkType } from './link-type.ts'
+import type { ToolEvidence } from '../schemas/tool-evidence.ts'
+import type { CaptureInspection, Counted, CountedSource } from './capture-inspection.ts'
+import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { formatCount } from './progress.ts'
 
 const LABEL_WIDTH = 12
+const TOP_UDP_PROBES = 10
 
 /** An inspection as lines to read; each has a label in front. */
 export function inspectionText(inspection: CaptureInspection): string {
   const lines = [
     inspection.path,
     row('format', inspection.format ?? 'unknown'),
-    row('link type', inspection.link_types.map(({ number }) => formatLinkType(number)).join(', ') || 'none'),
+    row('link type', inspection.link_types.map(linkTypeText).join(', ') || 'none'),
     row('packets', `${formatCount(inspection.packets)}, ${bytesText(inspection)}`),
     ...timeRows(inspection),
     ...rows('classes', inspection.classes, inspection.packets),
     ...rows('protocols', inspection.protocols, inspection.packets),
     ...rows('top ports', inspection.ports, inspection.packets),
     row('sources', `${inspection.sources_capped ? 'more than ' : ''}${formatCount(inspection.source_count)}`),
-    ...rows('top sources', inspection.sources, inspection.packets),
+    ...sourceRows(inspection.sources, inspection.packets),
     ...rows('tools', inspection.tools, inspection.packets),
+    ...rows('UDP probes', inspection.udp_probes.slice(0, TOP_UDP_PROBES), inspection.packets),
     ...rows('not counted', inspection.drops, inspection.packets),
     ...prefixRows(inspection),
   ]
@@ -26,6 +29,10 @@ export function inspectionText(inspection: CaptureInspection): string {
   }
   if (inspection.error) lines.push(row('error', `${inspection.error.message} [${inspection.error.code}]`))
   return lines.join('\n')
+}
+
+function linkTypeText({ number }: { readonly number: number }): string {
+  return isLinkTypeSupported(number) ? formatLinkType(number) : `${formatLinkType(number)}, not supported`
 }
 
 function row(label: string, text: string): string {
@@ -60,6 +67,20 @@ function rows(label: string, counts: readonly Counted<string>[], total: number):
   return counts.map(({ name, packets }, at) =>
     row(at === 0 ? label : '', `${name.padEnd(width)}${formatCount(packets)} (${percent(packets, total)})`),
   )
+}
+
+function sourceRows(sources: readonly CountedSource[], total: number): string[] {
+  const lines = rows('top sources', sources, total)
+  return lines.map((line, at) => [line, ...sources[at]!.tools.map(evidenceText)].join(', '))
+}
+
+function evidenceText({ name, matched, packets, chance }: ToolEvidence): string {
+  return `${name} ${formatCount(matched)} of ${formatCount(packets)} (${chanceText(chance)})`
+}
+
+function chanceText(chance: number | null): string {
+  if (chance === null) return 'profile'
+  return chance === 0 ? 'chance below 1e-300' : `chance ${chance.toExponential(0)}`
 }
 
 function percent(part: number, whole: number): string {

@@ -18,6 +18,10 @@ const UNSIGNED = 0xffff_ffff
  * It sets every other field, keeps no reference to `bytes`, allocates nothing and never throws.
  */
 export class Packet {
+  // Run: set once by whoever begins it; decoding leaves them alone.
+  /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts: what is done beyond the first IP packet. 0 for most runs. */
+  decodeOptions = 0
+
   // Record: what the capture file says about the packet.
   /** Place in the capture, from 1. Dropped packets count too. */
   index = 0
@@ -39,7 +43,7 @@ export class Packet {
   /** Place in DROP_REASON_NAMES, or -1 when the packet is good for a flow as far as its headers go. */
   drop = -1
 
-  // IP: the first IP header of the frame
+  // IP: the first IP header of the frame; with decapsulation the innermost that the options ask for
   /** 0 when no IP header was reached, 4 or 6. */
   ipVersion = 0
   /**
@@ -83,6 +87,10 @@ export class Packet {
   /** Unsigned 32 bits. */
   tcpSeq = UNSIGNED
   tcpWindow = -1
+  /** Unsigned 32 bits, also where the ACK flag is not set. */
+  tcpAck = UNSIGNED
+  /** The request in a UDP payload: position in UDP_PROBE_NAMES, 0 for none, unknown or not captured. */
+  udpProbe = 0
 
   // TCP options, read for packets with SYN only
   /** Maximum segment size option, 0 to 65 535; -1 without one. */
@@ -108,6 +116,16 @@ export class Packet {
   quotedProtocol = -1
   quotedSrcPort = -1
   quotedDstPort = -1
+
+  // Places of the IP packet in the bytes, for decoding only and with decodeOptions only; 0 before and after.
+  /** Of the IP header. */
+  ipOffset = 0
+  /** Of what follows the IP header and its extension headers. */
+  payloadOffset = 0
+  /** First byte past the IP packet as far as it was captured. */
+  payloadEnd = 0
+  /** Ethertype of what a tunnel carries. */
+  payloadType = 0
 }
 
 /** Called for each packet in order of the capture, synchronously; the packet is valid only during the call. */

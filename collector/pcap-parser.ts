@@ -157,6 +157,13 @@ export class PcapParser implements CaptureParser {
       }
       const frame = at + recordHeaderBytes
       if (captured > end - frame) break
+      if (captured === 0 && original === 0) {
+        this.error = emptyRecordError(bytes, at, index + 1, this.position + at - start)
+        if (this.error !== null) {
+          this.packetsRead = index
+          return at
+        }
+      }
       index++
       const nanoseconds = ticks * nanosecondsPerTick
       // Broken writers leave a fraction of a second or more here; time is the sum of both fields.
@@ -177,5 +184,20 @@ export class PcapParser implements CaptureParser {
 
 function recordTooLong(index: number, offset: number, captured: number): CaptureError {
   const message = `record ${index} at byte ${offset}: captured length ${captured} is more than ${CAPTURED_LENGTH_MAX}; the capture is damaged from there on`
+  return { code: 'CAPTURE_RECORD_INVALID', message, offset }
+}
+
+/**
+ * What else than a packet of no bytes can have two lengths of zero: a file header, whose time zone and accuracy stand
+ * there, and zero bytes of a disk that lost what was written last.
+ */
+function emptyRecordError(bytes: Uint8Array, at: number, index: number, offset: number): CaptureError | null {
+  const place = `record ${index} at byte ${offset}`
+  if (isPcapMagic(bytes, at)) {
+    const message = `${place}: a second pcap file header stands there, so captures were put one behind the other; give them one by one, or join them with \`mergecap -a\``
+    return { code: 'CAPTURE_CONCATENATED', message, offset }
+  }
+  if (le32(bytes, at) !== 0 || le32(bytes, at + 4) !== 0) return null
+  const message = `${place}: nothing but zero bytes, as a crash or a full disk leaves them; the capture is damaged from there on`
   return { code: 'CAPTURE_RECORD_INVALID', message, offset }
 }

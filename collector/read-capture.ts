@@ -1,4 +1,4 @@
-import { type ByteSource, openByteSource } from './byte-source.ts'
+import type { ByteSource } from './byte-source.ts'
 import {
   type CaptureFormat,
   captureFormat,
@@ -8,11 +8,14 @@ import {
 } from './capture-format.ts'
 import type { CaptureParser } from './capture-parser.ts'
 import type { CaptureError, CaptureResult, ReadOptions } from './capture-result.ts'
-import { GunzipSource } from './gunzip-source.ts'
-import { formatLinkType } from './link-type.ts'
+import { compressionOf } from './compression.ts'
+import { DecompressingSource } from './decompressing-source.ts'
+import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
+import { openByteSource } from './open-byte-source.ts'
 import type { OnPacket, Packet } from './packet.ts'
 import { PcapParser } from './pcap-parser.ts'
 import { PcapngParser } from './pcapng-parser.ts'
+import { SnoopParser } from './snoop-parser.ts'
 
 /** Read at once, into one buffer that is reused: large enough to make calls rare, small enough for the cache. */
 export const CHUNK_BYTES = 1024 * 1024
@@ -21,7 +24,7 @@ const CONTENT_BYTES_MAX = 256 * 1024 ** 3
 
 /**
  * Reads a file, or standard input for `-`, and hands each packet to `onPacket`, filled into `packet`, in the order of
- * the capture. gzip is recognised by content.
+ * the capture. Format and compression are told by content, never by name.
  *
  * Memory is one buffer of CHUNK_BYTES, grown up to the largest record or block that really is in the capture.
  *
@@ -45,9 +48,13 @@ export async function readCaptureSource(
   options: ReadOptions = {},
 ): Promise<Omit<CaptureResult, 'path'>> {
   const reading = new CaptureReading(source, packet, onPacket, options)
+  // A quiet pipe would keep the read waiting.
+  const onAbort = (): void => void reading.source.close()
+  options.signal?.addEventListener('abort', onAbort)
   try {
     await reading.run()
   } finally {
+    options.signal?.removeEventListener('abort', onAbort)
     await reading.source.close()
   }
   return reading.result()
@@ -79,10 +86,7 @@ class CaptureReading {
   async run(): Promise<void> {
     const format = await this.openContent()
     if (format === null) return
-    const parser: CaptureParser =
-      format === 'pcap'
-        ? new PcapParser(this.packet, this.onPacket, this.options.shortcut ?? null)
-        : new PcapngParser(this.packet, this.onPacket, this.options.shortcut ?? null)
+    const parser = this.createParser(format)
     this.parser = parser
     const { signal, onChunk } = this.options
     do {
@@ -95,6 +99,12 @@ class CaptureReading {
     const ending = parser.finish(parser.error === null ? this.end - this.start : 0)
     this.isTruncated = ending?.code === 'CAPTURE_TRUNCATED' || this.source.error !== null
     this.error = this.source.error ?? ending ?? parser.warning ?? linkTypeError(parser)
+  }
+
+  private createParser(format: CaptureFormat): CaptureParser {
+    if (format === 'pcap') return new PcapParser(this.packet, this.onPacket, this.options.shortcut ?? null)
+    if (format === 'pcapng') return new PcapngParser(this.packet, this.onPacket, this.options.shortcut ?? null)
+    return new SnoopParser(this.packet, this.onPacket)
   }
 
   result(): Omit<CaptureResult, 'path'> {
@@ -112,28 +122,26 @@ class CaptureReading {
   }
 
   /** Finds out the format and decompresses. */
-  private async openContent(): Promise<Exclude<CaptureFormat, 'gzip'> | null> {
-    let format = await this.readMagic()
-    if (format === 'gzip') {
-      const head = this.buffer.slice(0, this.end)
-      this.source = new GunzipSource(this.source, head, this.options.contentBytesMax ?? CONTENT_BYTES_MAX)
-      this.compression = ' (gzip)'
-      this.end = 0
-      format = await this.readMagic()
-    }
-    this.counted(0)
-    if (format !== null && format !== 'gzip') return format
-    this.isTruncated = this.source.error !== null && this.contentBytes > 0
-    this.error = this.source.error ?? this.formatError()
-    return null
-  }
-
-  private async readMagic(): Promise<CaptureFormat | null> {
+  private async openContent(): Promise<CaptureFormat | null> {
     await this.readAtLeast(MAGIC_BYTES)
+    const compression = compressionOf(this.buffer, this.end)
+    if (compression !== null) {
+      const head = this.buffer.slice(0, this.end)
+      const contentBytesMax = this.options.contentBytesMax ?? CONTENT_BYTES_MAX
+      this.source = new DecompressingSource(compression, this.source, head, contentBytesMax)
+      this.compression = ` (${compression.name})`
+      this.end = 0
+      await this.readAtLeast(MAGIC_BYTES)
+    }
     const format = captureFormat(this.buffer, this.end)
     // What is no capture is described by the same bytes, however they arrive.
     if (format === null) await this.readAtLeast(DESCRIBED_BYTES)
-    return format
+    this.counted(0)
+    if (format !== null) return format
+    const { error } = this.source
+    this.isTruncated = error !== null && (error.code === 'COMPRESSION_INVALID' || this.contentBytes > 0)
+    this.error = error ?? this.formatError()
+    return null
   }
 
   private async readAtLeast(bytes: number): Promise<void> {
@@ -182,7 +190,7 @@ class CaptureReading {
 
 function linkTypeError(parser: CaptureParser): CaptureError | null {
   if (parser.packetsRead === 0 || parser.packetsOfUnsupportedLink < parser.packetsRead) return null
-  const types = parser.linkTypes.map(formatLinkType).join(', ')
-  const message = `link type ${types} is not supported, so none of the ${parser.packetsRead} packets could be read; record on an Ethernet, raw IP, loopback, PPP or "any" interface`
+  const types = parser.linkTypes.filter(linkType => !isLinkTypeSupported(linkType)).map(formatLinkType)
+  const message = `link type ${types.join(', ')} is not supported, so none of the ${parser.packetsRead} packets could be read; record on an Ethernet, Wi-Fi, raw IP, loopback, PPP or "any" interface`
   return { code: 'LINK_TYPE_UNSUPPORTED', message, offset: null }
 }

@@ -20,6 +20,7 @@ export class ReceivedRows {
   readonly tcpFlags: NumberArray
   readonly peerPort: NumberArray
   readonly slot: NumberArray
+  readonly udpProbe: NumberArray
   readonly packetCount: NumberArray
   readonly byteCount: NumberArray
   readonly firstSecond: NumberArray
@@ -46,6 +47,7 @@ export class ReceivedRows {
     this.tcpFlags = take('tcp_flags')
     this.peerPort = take('peer_port')
     this.slot = take('slot')
+    this.udpProbe = take('udp_probe')
     this.packetCount = take('packet_count')
     this.byteCount = take('byte_count')
     this.firstSecond = take('first_second')

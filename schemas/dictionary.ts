@@ -7,6 +7,7 @@ import { ERROR_CODES } from './errors.ts'
 import { FLOW, LAKE_FLOW, SCHEMA_VERSION } from './flow.ts'
 import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from './rollup.ts'
 import { TOOLS } from './tool.ts'
+import { UDP_PROBES } from './udp-probe.ts'
 
 /** The tables that data lies in, with what a reader of the files must know. */
 export const STORED_TABLES: Readonly<Record<string, { readonly table: Table; readonly doc: string }>> = {
@@ -62,6 +63,9 @@ export function dictionary(): string {
     ({ name, rule, chance, source }) =>
       `| ${name} | ${cell(rule)} | ${chance === null ? '–' : `2^${Math.log2(chance)}`} | ${cell(source)} |`,
   )
+  const probes = UDP_PROBES.map(
+    ({ name, rule, source }, index) => `| ${index + 1} | ${name} | ${cell(rule)} | ${cell(source)} |`,
+  )
   const drops = Object.entries(DROP_REASONS).map(([name, doc]) => `| \`${name}\` | ${cell(doc)} |`)
   const errors = Object.entries(ERROR_CODES).map(
     ([code, { kind, status, doc }]) => `| \`${code}\` | ${kind} | ${status} | ${cell(doc)} |`,
@@ -73,6 +77,7 @@ export function dictionary(): string {
     '## Answers of the hub\n',
     ...Object.entries(QUERIES).map(([name, query]) => questionSection(name, query)),
     `## Tools\n\nA source is labelled with a tool when its matches cannot be chance.\n\n| tool | rule | chance per packet | source |\n|---|---|---|---|\n${tools.join('\n')}\n`,
+    `## UDP probes\n\nWhat the first bytes of a UDP payload ask for; the payload itself is not kept. 0: no rule fits, or these bytes were not captured.\n\n| number | probe | rule | source |\n|---|---|---|---|\n${probes.join('\n')}\n`,
     `## Drop reasons\n\nPackets read = packets kept + the sum over these.\n\n| reason | meaning |\n|---|---|\n${drops.join('\n')}\n`,
     `## Errors\n\n| code | kind | HTTP | meaning |\n|---|---|---|---|\n${errors.join('\n')}\n`,
   ].join('\n')

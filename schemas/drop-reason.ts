@@ -15,6 +15,9 @@ export const DROP_REASONS = {
   transport_truncated: 'Too little of the TCP, UDP or ICMP header was captured to know ports or type.',
   time_invalid: 'The time of the packet is before 1970 or after 2255, where microseconds end to be exact.',
   interface_unknown: 'A pcapng packet names an interface that was not described before it.',
+  tunnel_header_truncated: 'The capture ends within the header of a tunnel that was to be looked into (--decapsulate).',
+  ip_checksum_invalid: 'The checksum of the IPv4 header is wrong (--verify-checksums).',
+  transport_checksum_invalid: 'The checksum of TCP, UDP, ICMP or ICMPv6 is wrong (--verify-checksums).',
 } as const
 
 export type DropReason = keyof typeof DROP_REASONS

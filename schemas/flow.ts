@@ -1,6 +1,7 @@
 import type { Column, Table } from './column.ts'
 import { TRAFFIC_CLASSES } from './protocol.ts'
 import { SPOOF_BITS, TOOLS, type ToolName, toolColumn } from './tool.ts'
+import { UDP_PROBE_NAMES } from './udp-probe.ts'
 
 /** Raised when a column of a batch changes meaning or leaves; a batch with another version is refused. */
 export const SCHEMA_VERSION = 1
@@ -109,6 +110,13 @@ export const FLOW = {
     role: 'key',
     sharing: 'members',
     doc: 'Backscatter: 10-second slot of the interval, 0 to 5; 0 otherwise.',
+  },
+  udp_probe: {
+    type: 'uint8',
+    role: 'key',
+    sharing: 'members',
+    names: UDP_PROBE_NAMES,
+    doc: 'The request that a UDP payload is, by its signature; none for other packets and where nothing is known.',
   },
   packet_count: { type: 'uint8', role: 'measure', sharing: 'members', doc: 'Packets, 1 to 255.' },
   byte_count: { type: 'uint32', role: 'measure', sharing: 'members', doc: 'Sum of the IP total lengths, in bytes.' },

@@ -29,19 +29,25 @@ export const TOOLS = [
     name: 'masscan-profile-2023',
     rule: 'SYN with MSS 1460 as its only option, TTL >= 200, window 1025',
     chance: null,
-    source: 'masscan since November 2023',
+    source: 'masscan source since November 2023 (templ-pkt.c); fixtures/captures',
   },
   {
     name: 'mirai',
     rule: 'SYN with TCP sequence = destination address',
     chance: 2 ** -32,
-    source: 'Antonakakis et al. 2017',
+    source: 'Antonakakis et al. 2017; published source of Mirai (scanner.c)',
   },
   {
     name: 'nmap',
-    rule: 'SYN with MSS 1460 as its only option, window 1024, 2048, 3072 or 4096; IPv4: TTL < 64 (nmap sends IPv6 with hop limit 255)',
+    rule: 'SYN with MSS 1460 as its only option, window 1024, 2048, 3072 or 4096; IPv4: TTL < 64 (nmap sends IPv6 with hop limit 255); or a SYN with window, MSS and order of options of OS detection',
     chance: null,
-    source: 'nmap source; fixtures/captures',
+    source: 'nmap source; nmap book, "TCP/IP Fingerprinting Methods"; fixtures/captures',
+  },
+  {
+    name: 'hping3',
+    rule: 'SYN without TCP options, window 512, acknowledgement number not 0 although the ACK flag is not set',
+    chance: null,
+    source: 'hping3 source (window in globals, random acknowledgement number in sendtcp.c); fixtures/captures',
   },
 ] as const satisfies readonly Tool[]
 

@@ -3,15 +3,16 @@ import type { Command, CommandArguments } from '../../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
 import { MICROSECONDS, parseTime } from '../../schemas/time.ts'
 import type { DeclaredSpan } from '../coverage-recorder.ts'
+import { DECODE_OPTIONS, DECODE_USAGE, decodeOptions } from '../decode-options.ts'
 import { formatCount } from '../progress.ts'
 
 export const command: Command = {
   summary: 'turns captures into batches of flows',
   usage: `hirundo collect CAPTURE... --sensor ID --telescope CIDR[,CIDR...] --out DIR [--key FILE] [--json]
 
-Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a directory or -
-(standard input: tcpdump -w - | hirundo collect - ...), pcap or pcapng, plain or gzip. The same packets give the same
-batches, however they are cut into files. Ctrl-C ends standard input: it is read to its end, for 2 s at most (a second
+Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a named pipe, a directory or -
+(standard input: tcpdump -w - | hirundo collect - ...): pcap, pcapng or snoop, plain or compressed with gzip, zstd or
+xz. The same packets give the same batches, however they are cut into files. Ctrl-C ends standard input: it is read to its end, for 2 s at most (a second
 Ctrl-C: no further), and what was read is written.
 
   --sensor ID            name of the sensor: lower-case letters, digits, hyphens
@@ -23,6 +24,7 @@ Ctrl-C: no further), and what was read is written.
   --batch-seconds N      capture time of one batch (default 86400); for live use 300 is usual
   --listened-since TIME  when the sensor listened, if you know better than the packets; both or none
   --listened-until TIME
+${DECODE_USAGE}
   --json                 prints one JSON object instead of text
 
 Exit status: 0 all read; 3 something in the input was unreadable or cut short (what could be read is kept); 2 wrong
@@ -36,6 +38,7 @@ usage; 1 a failure of the machine or of Hirundo.`,
     'batch-seconds': { type: 'string', default: '86400' },
     'listened-since': { type: 'string' },
     'listened-until': { type: 'string' },
+    ...DECODE_OPTIONS,
     json: { type: 'boolean', default: false },
   },
   async run({ values, positionals }) {
@@ -49,6 +52,7 @@ usage; 1 a failure of the machine or of Hirundo.`,
       keyPath: values['key'] === undefined ? null : String(values['key']),
       batchSeconds: integer(values, 'batch-seconds', 60, 31 * 86_400),
       declared: declaredSpan(values),
+      decodeOptions: decodeOptions(values, 'collect'),
       note: (line: string) => void process.stderr.write(`hirundo: ${line}\n`),
     }
     // Loaded here, so that help and wrong usage answer at once.

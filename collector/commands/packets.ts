@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { parseTelescope } from '../../schemas/address.ts'
 import type { Command } from '../../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
+import { DECODE_OPTIONS, DECODE_USAGE, decodeOptions } from '../decode-options.ts'
 import { DROP_NONE } from '../drop.ts'
 import { DstIndex } from '../dst-index.ts'
 import { LineOutput } from '../line-output.ts'
@@ -14,13 +15,14 @@ const FORMATS = ['csv', 'ndjson']
 
 export const command: Command = {
   summary: 'prints one line a packet, for looking and for comparing',
-  usage: `hirundo packets CAPTURE [--format csv|ndjson] [--telescope CIDR,...]
+  usage: `hirundo packets CAPTURE [--format csv|ndjson] [--telescope CIDR,...] [--decapsulate LIST] [--verify-checksums]
 
-Prints what the collector sees of each packet. CAPTURE is a file, a directory or - (standard input), pcap or pcapng,
-plain or gzip.
+Prints what the collector sees of each packet. CAPTURE is a file, a directory or - (standard input): pcap, pcapng or
+snoop, plain or compressed with gzip, zstd or xz.
 
   --format csv|ndjson    csv (default) has a header line; ndjson is one JSON object a line
   --telescope CIDR,...   marks packets for other addresses with the drop reason not_for_telescope
+${DECODE_USAGE}
 
 CSV columns: ${PACKET_COLUMNS.join(',')}
 
@@ -30,6 +32,7 @@ was printed.`,
   options: {
     format: { type: 'string', default: 'csv' },
     telescope: { type: 'string' },
+    ...DECODE_OPTIONS,
   },
   async run({ values, positionals }) {
     const format = String(values['format'])
@@ -41,8 +44,10 @@ was printed.`,
     }
     const telescope = values['telescope']
     const mark = telescope === undefined ? () => {} : telescopeMarker(String(telescope))
+    const packet = new Packet()
+    packet.decodeOptions = decodeOptions(values, 'packets')
     const captures = await listCaptures(positionals)
-    return await printPackets(captures, format === 'csv', mark)
+    return await printPackets(captures, packet, format === 'csv', mark)
   },
 }
 
@@ -56,11 +61,11 @@ function telescopeMarker(telescope: string): (packet: Packet) => void {
 
 async function printPackets(
   captures: readonly string[],
+  packet: Packet,
   isCsv: boolean,
   mark: (packet: Packet) => void,
 ): Promise<number> {
   const output = new LineOutput()
-  const packet = new Packet()
   let status = 0
   let packetsBefore = 0
   if (isCsv) output.line(PACKET_COLUMNS.join(','))

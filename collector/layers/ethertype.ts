@@ -6,8 +6,8 @@ import { decodeMpls } from './mpls.ts'
 import { decodeNsh } from './nsh.ts'
 import { decodePppoeSession } from './pppoe.ts'
 
-const ETHERTYPE_IPV4 = 0x0800
-const ETHERTYPE_IPV6 = 0x86dd
+export const ETHERTYPE_IPV4 = 0x0800
+export const ETHERTYPE_IPV6 = 0x86dd
 const ETHERTYPE_MPLS_UNICAST = 0x8847
 const ETHERTYPE_MPLS_MULTICAST = 0x8848
 const ETHERTYPE_PPPOE_SESSION = 0x8864

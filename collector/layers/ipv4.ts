@@ -1,6 +1,7 @@
 import { DROP_IP_HEADER_INVALID, DROP_IP_HEADER_TRUNCATED, DROP_IP_VERSION_INVALID } from '../drop.ts'
 import type { Packet } from '../packet.ts'
 import { be32 } from '../word.ts'
+import { notePlaces } from './ip-places.ts'
 import { decodeTransport } from './transport.ts'
 
 const IPV4_HEADER_BYTES = 20
@@ -52,6 +53,7 @@ export function decodeIpv4(bytes: Uint8Array, offset: number, end: number, packe
     packet.drop = DROP_IP_HEADER_TRUNCATED
     return
   }
+  if (packet.decodeOptions !== 0) notePlaces(packet, offset, payload, packetEnd)
   if (packet.fragmentOffset === 0) decodeTransport(bytes, payload, packetEnd, protocol, packet)
 }
 

@@ -1,21 +1,20 @@
 import { DROP_IP_HEADER_TRUNCATED, DROP_IP_VERSION_INVALID } from '../drop.ts'
 import type { Packet } from '../packet.ts'
 import { be32 } from '../word.ts'
+import { notePlaces } from './ip-places.ts'
+import {
+  EXTENSION_BYTES_MIN,
+  EXTENSION_HEADERS_MAX,
+  extensionBytes,
+  FRAGMENT,
+  findIpv6Option,
+  HOP_BY_HOP,
+  isExtension,
+} from './ipv6-extension.ts'
 import { decodeTransport } from './transport.ts'
 
 const IPV6_HEADER_BYTES = 40
-const HOP_BY_HOP = 0
-const ROUTING = 43
-const FRAGMENT = 44
-const AUTHENTICATION = 51
-const DESTINATION_OPTIONS = 60
-const MOBILITY = 135
-const HIP = 139
-const SHIM6 = 140
-const OPTION_PAD1 = 0
 const OPTION_JUMBO = 0xc2
-/** Extension headers of one packet that are looked through; RFC 8504 section 5.3 lets a host stop far earlier. */
-const EXTENSION_HEADERS_MAX = 64
 
 /** IPv6 header (RFC 8200 section 3) and the extension headers after it (section 4). */
 export function decodeIpv6(bytes: Uint8Array, offset: number, end: number, packet: Packet): void {
@@ -52,19 +51,16 @@ function decodeExtensions(bytes: Uint8Array, start: number, captureEnd: number, 
   // A payload length of zero before hop-by-hop options may be a jumbogram; its real length stands in an option.
   if (next === HOP_BY_HOP && packet.ipLength === IPV6_HEADER_BYTES) end = captureEnd
   for (let count = 0; isExtension(next); count++) {
-    if (count === EXTENSION_HEADERS_MAX || end - offset < 8) {
+    if (count === EXTENSION_HEADERS_MAX || end - offset < EXTENSION_BYTES_MIN) {
       packet.drop = DROP_IP_HEADER_TRUNCATED
       return
     }
-    let headerBytes = (bytes[offset + 1]! + 1) * 8
+    const headerBytes = extensionBytes(bytes, offset, next)
     if (next === FRAGMENT) {
-      headerBytes = 8
       const fragment = (bytes[offset + 2]! << 8) | bytes[offset + 3]!
       packet.fragmentOffset = fragment & 0xfff8
-      packet.isFragment = (fragment & 0xfff9) !== 0 ? 1 : 0
-    } else if (next === AUTHENTICATION) {
-      // RFC 4302 section 2.2: counted in 4-byte words, minus 2.
-      headerBytes = (bytes[offset + 1]! + 2) * 4
+      // A second fragment header, which only a crafted packet has, does not take it back.
+      if ((fragment & 0xfff9) !== 0) packet.isFragment = 1
     }
     if (headerBytes > end - offset) {
       packet.drop = DROP_IP_HEADER_TRUNCATED
@@ -80,24 +76,12 @@ function decodeExtensions(bytes: Uint8Array, start: number, captureEnd: number, 
     offset += headerBytes
     if (packet.fragmentOffset !== 0) return
   }
-  if (offset > end) packet.drop = DROP_IP_HEADER_TRUNCATED
-  else decodeTransport(bytes, offset, end, next, packet)
-}
-
-function isExtension(next: number): boolean {
-  switch (next) {
-    case HOP_BY_HOP:
-    case ROUTING:
-    case FRAGMENT:
-    case AUTHENTICATION:
-    case DESTINATION_OPTIONS:
-    case MOBILITY:
-    case HIP:
-    case SHIM6:
-      return true
-    default:
-      return false
+  if (offset > end) {
+    packet.drop = DROP_IP_HEADER_TRUNCATED
+    return
   }
+  if (packet.decodeOptions !== 0) notePlaces(packet, start, offset, end)
+  decodeTransport(bytes, offset, end, next, packet)
 }
 
 /**
@@ -105,17 +89,6 @@ function isExtension(next: number): boolean {
  * @returns its length, 0 without one
  */
 function jumboPayloadLength(bytes: Uint8Array, start: number, end: number): number {
-  let offset = start
-  while (offset < end) {
-    const type = bytes[offset]!
-    if (type === OPTION_PAD1) {
-      offset++
-      continue
-    }
-    if (end - offset < 2) return 0
-    const length = bytes[offset + 1]!
-    if (type === OPTION_JUMBO && length === 4 && end - offset >= 6) return be32(bytes, offset + 2)
-    offset += 2 + length
-  }
-  return 0
+  const value = findIpv6Option(bytes, start, end, OPTION_JUMBO, 4)
+  return value < 0 ? 0 : be32(bytes, value)
 }

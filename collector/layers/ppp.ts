@@ -33,3 +33,15 @@ export function decodePppProtocol(bytes: Uint8Array, offset: number, end: number
   else if (protocol === PPP_MPLS_UNICAST || protocol === PPP_MPLS_MULTICAST) decodeMpls(bytes, payload, end, packet)
   else packet.drop = DROP_NOT_IP
 }
+
+/** LINKTYPE_PPP_WITH_DIR: a byte for the direction, then PPP. */
+export function decodePppWithDirection(bytes: Uint8Array, offset: number, end: number, packet: Packet): void {
+  if (end === offset) packet.drop = DROP_LINK_HEADER_TRUNCATED
+  else decodePpp(bytes, offset + 1, end, packet)
+}
+
+/** LINKTYPE_PPP_PPPD: HDLC-like framing whose address byte was replaced by the direction. */
+export function decodePppPppd(bytes: Uint8Array, offset: number, end: number, packet: Packet): void {
+  if (end - offset < 2) packet.drop = DROP_LINK_HEADER_TRUNCATED
+  else decodePppProtocol(bytes, offset + 2, end, packet)
+}

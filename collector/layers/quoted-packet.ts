@@ -1,6 +1,7 @@
 import { PROTOCOL } from '../../schemas/protocol.ts'
 import type { Packet } from '../packet.ts'
 import { be32 } from '../word.ts'
+import { EXTENSION_BYTES_MIN, EXTENSION_HEADERS_MAX, extensionBytes, FRAGMENT, isExtension } from './ipv6-extension.ts'
 
 const IPV4_HEADER_BYTES = 20
 const IPV6_HEADER_BYTES = 40
@@ -23,7 +24,10 @@ export function decodeQuotedIpv4(bytes: Uint8Array, offset: number, end: number,
   if (!isLaterFragment) decodeQuotedPorts(bytes, offset + headerBytes, end, packet)
 }
 
-/** The same for ICMPv6 (RFC 4443 section 2.4). Extension headers of the quoted packet are not looked through. */
+/**
+ * The same for ICMPv6 (RFC 4443 section 2.4). The protocol is that behind the extension headers, as far as they are
+ * quoted.
+ */
 export function decodeQuotedIpv6(bytes: Uint8Array, offset: number, end: number, packet: Packet): void {
   if (end - offset < IPV6_HEADER_BYTES || bytes[offset]! >> 4 !== 6) return
   packet.quotedVersion = 6
@@ -32,7 +36,20 @@ export function decodeQuotedIpv6(bytes: Uint8Array, offset: number, end: number,
   packet.quotedDst2 = be32(bytes, offset + 32)
   packet.quotedDst3 = be32(bytes, offset + 36)
   packet.quotedProtocol = bytes[offset + 6]!
-  decodeQuotedPorts(bytes, offset + IPV6_HEADER_BYTES, end, packet)
+  decodeQuotedExtensions(bytes, offset + IPV6_HEADER_BYTES, end, packet)
+}
+
+function decodeQuotedExtensions(bytes: Uint8Array, start: number, end: number, packet: Packet): void {
+  let offset = start
+  for (let count = 0; isExtension(packet.quotedProtocol); count++) {
+    if (count === EXTENSION_HEADERS_MAX || end - offset < EXTENSION_BYTES_MIN) return
+    const type = packet.quotedProtocol
+    const isLaterFragment = type === FRAGMENT && (((bytes[offset + 2]! << 8) | bytes[offset + 3]!) & 0xfff8) !== 0
+    packet.quotedProtocol = bytes[offset]!
+    if (isLaterFragment) return
+    offset += extensionBytes(bytes, offset, type)
+  }
+  decodeQuotedPorts(bytes, offset, end, packet)
 }
 
 function decodeQuotedPorts(bytes: Uint8Array, offset: number, end: number, packet: Packet): void {

@@ -26,6 +26,7 @@ export function decodeTcp(bytes: Uint8Array, offset: number, end: number, packet
   packet.srcPort = (bytes[offset]! << 8) | bytes[offset + 1]!
   packet.dstPort = (bytes[offset + 2]! << 8) | bytes[offset + 3]!
   packet.tcpSeq = be32(bytes, offset + 4)
+  packet.tcpAck = be32(bytes, offset + 8)
   const flags = ((bytes[offset + 12]! << 8) | bytes[offset + 13]!) & 0xfff
   packet.tcpFlags = flags
   packet.tcpWindow = (bytes[offset + 14]! << 8) | bytes[offset + 15]!
@@ -45,6 +46,7 @@ function decodeTcpTruncated(bytes: Uint8Array, offset: number, length: number, p
   if (length >= 8) {
     packet.tcpSeq = be32(bytes, offset + 4)
   }
+  if (length >= 12) packet.tcpAck = be32(bytes, offset + 8)
   if (length >= 14) {
     packet.tcpFlags = ((bytes[offset + 12]! << 8) | bytes[offset + 13]!) & 0xfff
     if (bytes[offset + 12]! >> 4 !== TCP_HEADER_BYTES / 4) packet.tcpOptionsOverflow = 1

@@ -271,6 +271,7 @@ test('sources: most packets first, with the tools that cannot be chance', async 
     masscan_profile_2023_count: 0,
     mirai_count: 2,
     nmap_count: 0,
+    hping3_count: 0,
     tools: 'mirai 2/18',
   })
   expect(rows.map(row => [row.src_addr, row.packet_count, row.tools])).toEqual([

@@ -7,7 +7,7 @@ import { listCaptures } from '../../collector/list-captures.ts'
 import { pcap, pcapRecord } from '../support/capture-builder.ts'
 import { temporaryFolder } from '../support/data-folder.ts'
 import { ROOT } from '../support/external.ts'
-import { concat, ethernet, ipv4, tcp, udp } from '../support/frame-builder.ts'
+import { concat, ethernet, hex, ipv4, tcp, udp } from '../support/frame-builder.ts'
 
 // Goal: `packets` and `inspect` keep what scripts rely on: header, columns, exit status, streams.
 // Method: the compiled command as a process, on captures made here.
@@ -133,7 +133,7 @@ describe('packets', () => {
 
   test('a text file, an empty file, a link type that is not read: status 3 and the reason', async () => {
     const codes = []
-    for (const bytes of [Buffer.from('hello\n'), Buffer.from(''), pcap([{ frame: SYN }], { linkType: 127 })]) {
+    for (const bytes of [Buffer.from('hello\n'), Buffer.from(''), pcap([{ frame: SYN }], { linkType: 147 })]) {
       const { status, stderr } = await hirundo(['packets', file(bytes)])
       codes.push(`${status} ${/\[(\w+)\]/.exec(stderr)?.[1]}`)
     }
@@ -227,6 +227,26 @@ describe('inspect', () => {
       error: null,
     })
     expect(captures[1]).toMatchObject({ path: cut, packets: 2, truncated: true, error: { code: 'CAPTURE_TRUNCATED' } })
+  })
+
+  test('a source: k of n and the chance of its tools; UDP probes', async () => {
+    const ntp = ethernet(0x0800, ipv4({ protocol: 17, id: 54_321 }, udp(40_000, 123, hex('e3'.padEnd(96, '0')))))
+    const path = file(pcap([{ frame: SYN }, { frame: ntp }, { frame: ntp }, { frame: DNS }]))
+    const { stdout } = await hirundo(['inspect', path, '--json'])
+    const [{ sources, udp_probes }] = JSON.parse(stdout).captures
+    // Three or more of four at 2^-16: 4 p^3 (1 - p) + p^4.
+    const p = 2 ** -16
+    const chance = expect.closeTo(4 * p ** 3 * (1 - p) + p ** 4, 20)
+    expect(sources).toEqual([
+      { name: '198.51.100.7', packets: 4, tools: [{ name: 'zmap', matched: 3, packets: 4, chance }] },
+    ])
+    expect(udp_probes).toEqual([
+      { name: 'ntp-client', packets: 2 },
+      { name: 'empty', packets: 1 },
+    ])
+    const text = (await hirundo(['inspect', path])).stdout
+    expect(text).toContain('198.51.100.7  4 (100.0 %), zmap 3 of 4 (chance 1e-14)')
+    expect(text).toMatch(/UDP probes {2}ntp-client +2 \(50\.0 %\)/)
   })
 
   test('text says the same to people', async () => {

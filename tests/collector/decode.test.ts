@@ -153,7 +153,7 @@ const LINK_CASES: readonly Case[] = [
   { why: 'PPP-HDLC that is Cisco HDLC', frame: concat(hex('0f00 0800'), SYN), linkType: 50, line: SYN_LINE },
   { why: 'Cisco HDLC', frame: concat(hex('0f00 86dd'), SYN6), linkType: 104, line: SYN6_LINE },
   { why: 'PPPoE as link type', frame: concat(hex('1100 0001 002a 0021'), SYN), linkType: 51, line: SYN_LINE },
-  { why: 'a link type that is not read', frame: SYN, linkType: 127, line: dropped('link_type_unsupported') },
+  { why: 'a link type that is not read', frame: SYN, linkType: 147, line: dropped('link_type_unsupported') },
 ]
 
 const IPV4_CASES: readonly Case[] = [
@@ -490,7 +490,15 @@ describe('the packet quoted in an ICMP error', () => {
 test('each drop reason of decoding has a case above', () => {
   const cases = [...LINK_CASES, ...IPV4_CASES, ...IPV6_CASES, ...TCP_CASES, ...UDP_AND_ICMP_CASES]
   const seen = new Set(cases.map(({ line }) => line.slice(line.lastIndexOf(',') + 1)))
-  const ofReaders = new Set(['not_for_telescope', 'from_telescope', 'time_invalid', 'interface_unknown'])
+  const ofReaders = new Set([
+    'not_for_telescope',
+    'from_telescope',
+    'time_invalid',
+    'interface_unknown',
+    'tunnel_header_truncated',
+    'ip_checksum_invalid',
+    'transport_checksum_invalid',
+  ])
   expect(DROP_REASON_NAMES.filter(name => !seen.has(name) && !ofReaders.has(name))).toEqual([])
 })
 

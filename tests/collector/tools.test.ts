@@ -18,6 +18,17 @@ const named = (bits: number): string[] => TOOLS.filter((_, index) => (bits >>> i
 const toolsOf = (bytes: Uint8Array): string[] =>
   named(matchTools(decodeFrame(ethernet(bytes[0]! >> 4 === 6 ? 0x86dd : 0x0800, bytes))))
 
+/** Windows and options of the seven SYNs (nmap book, "TCP/IP Fingerprinting Methods", SEQ and ECN). */
+const NMAP_OS: readonly (readonly [number, string])[] = [
+  [1, '03030a 01 020405b4 080affffffff00000000 0402'],
+  [63, '02040578 030300 0402 080affffffff00000000 00'],
+  [4, '080affffffff00000000 01 01 030305 01 02040280'],
+  [4, '0402 080affffffff00000000 03030a 00'],
+  [16, '02040218 0402 080affffffff00000000 03030a 00'],
+  [512, '02040109 0402 080affffffff00000000'],
+  [3, '03030a 01 020405b4 0402 01 01'],
+]
+
 interface Case {
   readonly why: string
   readonly packet: Uint8Array
@@ -70,6 +81,21 @@ const CASES: readonly Case[] = [
     packet: ipv4({}, tcp({ window: 64_240, options: hex('020405b4 0402 0101') })),
     expected: [],
   },
+  { why: 'hping3', packet: ipv4({}, tcp({ window: 512, ack: 7 })), expected: ['hping3'] },
+  { why: 'hping3 fills the acknowledgement number', packet: ipv4({}, tcp({ window: 512 })), expected: [] },
+  { why: 'hping3 has window 512', packet: ipv4({}, tcp({ window: 513, ack: 7 })), expected: [] },
+  { why: 'hping3 without ACK', packet: ipv4({}, tcp({ window: 512, ack: 7, flags: 18 })), expected: [] },
+  { why: 'hping3 without options', packet: ipv4({}, tcp({ window: 512, ack: 7, options: MSS_1460 })), expected: [] },
+  ...NMAP_OS.map(([window, options]) => ({
+    why: `nmap OS detection, window ${window}, ${options}`,
+    packet: ipv4({ ttl: 64 }, tcp({ window, options: hex(options) })),
+    expected: ['nmap'] as const,
+  })),
+  ...NMAP_OS.map(([window, options]) => ({
+    why: `not nmap's window for ${options}`,
+    packet: ipv4({ ttl: 64 }, tcp({ window: window + 1, options: hex(options) })),
+    expected: [],
+  })),
   { why: 'a later fragment', packet: ipv4({ fragment: 8, id: MASSCAN_ID }, hex('0102030405060708')), expected: [] },
 ]
 
@@ -91,7 +117,13 @@ describe('captures of real scanners', () => {
     ['nmap-syn.pcap', ['nmap']],
     ['nmap-ipv6-syn.pcap', ['nmap']],
     ['nmap-connect.pcap', []],
-    ['hping3-syn.pcap', []],
+    ['hping3-syn.pcap', ['hping3']],
+    ['masscan-new-syn.pcap', ['masscan', 'masscan-profile-2023']],
+    ['made-mirai-syn.pcap', ['mirai']],
+    ['made-masscan-syn.pcap', ['masscan', 'masscan-profile-2023']],
+    ['nmap-ack.pcap', []],
+    ['nmap-window.pcap', []],
+    ['nmap-maimon.pcap', []],
     ['linux-backscatter.pcap', []],
   ])('%s: every packet fits %j', async (file, tools) => {
     const counts = new Map<string, number>()

@@ -13,6 +13,7 @@ import { block, enhancedPacket, pcap, pcapRecord, sectionHeader } from '../suppo
 import { ROOT } from '../support/external.ts'
 import { concat, ethernet, hex, ipv4, tcp } from '../support/frame-builder.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
+import { rawBlock, rleBlock, zstdFrame } from '../support/zstd-builder.ts'
 import { SENSOR, TELESCOPE_EPOCH } from './corpus.ts'
 import type { MeasuredReading, ReadingJob } from './measure-reading.ts'
 
@@ -107,6 +108,11 @@ interface Bomb {
 
 const CAPTURES: Readonly<Record<string, Bomb>> = {
   'gzip that expands 1028 times': { make: gzipBomb, code: 'COMPRESSION_BOMB' },
+  'zstd that expands 32 000 times': {
+    make: () =>
+      zstdFrame([rawBlock(pcap([{ frame: FRAME }]), false), repeated(rleBlock(0, 128 * 1024, false), 100_000)]),
+    code: 'COMPRESSION_BOMB',
+  },
   'a million empty members of gzip': { make: gzipMembers, code: null, packets: 2 },
   'a million members of gzip with a byte each': { make: gzipBytes, code: null, packets: 14_286 },
   'a block of 2³² - 1 bytes': {
@@ -131,7 +137,7 @@ const CAPTURES: Readonly<Record<string, Bomb>> = {
     code: 'CAPTURE_RECORD_INVALID',
   },
   'a million records of no bytes': {
-    make: () => concat(pcap([]), new Uint8Array(16 * MILLION)),
+    make: () => concat(pcap([]), repeated(pcapRecord({ frame: hex('') }), MILLION)),
     code: null,
     packets: MILLION,
   },

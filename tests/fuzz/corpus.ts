@@ -2,7 +2,6 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { Collector } from '../../collector/collector.ts'
-import { isGzipMagic } from '../../collector/gunzip-source.ts'
 import { isLinkTypeSupported } from '../../collector/link-type.ts'
 import { hashText } from '../../fixtures/simulator/random.ts'
 import { parseTelescope } from '../../schemas/address.ts'
@@ -29,7 +28,7 @@ export interface CorpusEntry {
 export interface Corpus {
   /** Captures, and a few files that are none. */
   readonly captures: readonly CorpusEntry[]
-  /** Frames behind two bytes of link type, big-endian. */
+  /** Frames behind two bytes of link type, big-endian, and one of decode options. */
   readonly frames: readonly CorpusEntry[]
   /** Batches of our own collector. */
   readonly batches: readonly CorpusEntry[]
@@ -41,6 +40,8 @@ export interface Corpus {
 const CAPTURE_BYTES_MAX = 64 * 1024
 /** Frames taken from one capture: the first few, which are of every kind in small captures. */
 const FRAMES_PER_CAPTURE = 8
+/** All tunnels looked into or none, checksums verified or not. */
+const DECODE_OPTIONS = [0, 31, 63, 32]
 /** The sensor and epoch of all batches of the corpus. */
 export const SENSOR = 'fuzz'
 export const TELESCOPE_EPOCH = 1
@@ -113,6 +114,7 @@ function builtCaptures(): CorpusEntry[] {
     { name: 'built pcap, big-endian', bytes: pcap(records, { endian: 'big' }) },
     { name: 'built pcap, nanoseconds', bytes: pcap(records, { magic: MAGIC_NANOSECONDS }) },
     { name: 'built pcap, Kuznetzov', bytes: pcap(extra, { magic: 0xa1b2cd34 }) },
+    { name: 'two built pcaps one behind the other', bytes: concat(pcap(records), pcap(records)) },
     { name: 'built pcap, version 2.2', bytes: pcap(records, { versionMinor: 2 }) },
     { name: 'built pcapng, little-endian', bytes: blocks('little') },
     { name: 'built pcapng, big-endian', bytes: blocks('big') },
@@ -122,13 +124,16 @@ function builtCaptures(): CorpusEntry[] {
 }
 
 function framesOf({ name, bytes }: CorpusEntry): CorpusEntry[] {
-  const content = isGzipMagic(bytes, 0) ? new Uint8Array(gunzipSync(bytes)) : bytes
+  const content = bytes[0] === 0x1f && bytes[1] === 0x8b ? new Uint8Array(gunzipSync(bytes)) : bytes
   return layoutOf(content)
     .frames.filter(({ linkType }) => isLinkTypeSupported(linkType))
     .slice(0, FRAMES_PER_CAPTURE)
     .map(({ from, to, linkType }, index) => ({
       name: `${name}, frame ${index + 1}`,
-      bytes: concat(Uint8Array.of(linkType >>> 8, linkType & 0xff), content.subarray(from, to)),
+      bytes: concat(
+        Uint8Array.of(linkType >>> 8, linkType & 0xff, DECODE_OPTIONS[index % DECODE_OPTIONS.length]!),
+        content.subarray(from, to),
+      ),
     }))
 }
 

@@ -30,6 +30,6 @@ describe('damaged inputs', () => {
   it.each(files.map((file, place) => ({ ...file, place })))('$name, $target', ({ place, target, note, path }) => {
     const failure = report.failures.find(({ number }) => number === place)
     expect(failure?.what, path).toBeUndefined()
-    expect(outcomeText(report.fileOutcomes.get(place)!)).toBe(note.expected[target])
+    expect(outcomeText(target, report.fileOutcomes.get(place)!)).toBe(note.expected[target])
   })
 })

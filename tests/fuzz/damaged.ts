@@ -47,11 +47,15 @@ export function damagedInputs(root: string): DamagedInput[] {
     })
 }
 
-/** An outcome as a note has it: the error code or "good", packets, and the reasons for which some were dropped. */
-export function outcomeText({ code, packets, drops }: Outcome): string {
-  const reasons = DROP_REASON_NAMES.filter((_, reason) => (drops[reason] ?? 0) > 0)
+/**
+ * An outcome as a note has it: the error code or "good", and packets. The reasons of drops are told for frames alone,
+ * and not whether packets are for the telescope: the other targets draw their options, which say nothing of the input.
+ */
+export function outcomeText(target: string, { code, packets, drops }: Outcome): string {
+  const told = code === null || code === 'CAPTURE_OFF_TELESCOPE' ? 'good' : code
+  const reasons = target === 'decode' ? DROP_REASON_NAMES.filter((_, reason) => (drops[reason] ?? 0) > 0) : []
   const dropped = reasons.length === 0 ? '' : `, dropped as ${reasons.join(', ')}`
-  return `${code ?? 'good'}, packets: ${packets}${dropped}`
+  return `${told}, packets: ${packets}${dropped}`
 }
 
 function writeNote(path: string, note: DamagedNote): void {

@@ -10,8 +10,8 @@ import type { CaptureSummary } from '../../schemas/batch.ts'
 import { DROP_REASON_NAMES } from '../../schemas/drop-reason.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import { SENSOR, TELESCOPE_EPOCH, TELESCOPES } from './corpus.ts'
-import { checkError, fail } from './reading.ts'
-import { inputRandom, type Outcome, type Target } from './targets.ts'
+import { checkError, DECODE_OPTIONS_ALL, fail, inputRandom } from './reading.ts'
+import type { Outcome, Target } from './targets.ts'
 
 /** The targets that write files, and what comes in as files of ours: batches. */
 
@@ -31,6 +31,7 @@ function drawOptions(random: Random): Partial<CollectorOptions> {
     telescope: parseTelescope(TELESCOPES[random.below(TELESCOPES.length)]!),
     declared,
     ...(random.below(2) === 0 ? {} : { packetsMax: 1 + random.below(8) }),
+    decodeOptions: random.below(3) === 0 ? random.below(DECODE_OPTIONS_ALL + 1) : 0,
     ...(random.below(2) === 0 ? {} : { batchSeconds: 1 + random.below(7200) }),
   }
 }

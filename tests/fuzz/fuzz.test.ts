@@ -29,6 +29,7 @@ function run(cases: number, target: string | null, deathsMax?: number): Promise<
 /** What every reading of a capture can come to. */
 const CAPTURE_CODES: readonly (ErrorCode | 'good')[] = [
   'good',
+  'CAPTURE_CONCATENATED',
   'CAPTURE_EMPTY',
   'CAPTURE_FORMAT_UNKNOWN',
   'CAPTURE_HEADER_INVALID',

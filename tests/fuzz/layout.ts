@@ -33,6 +33,8 @@ const PCAP_MAGICS: Readonly<Record<number, number>> = {
 }
 const PCAP_HEADER_BYTES = 24
 const SECTION_HEADER = 0x0a0d_0d0a
+/** The first half of it. */
+const SNOOP_MAGIC = 0x736e_6f6f
 const ARROW_CONTINUATION = 0xffff_ffff
 /** Aligned words of an Arrow message that are fields: nearly all in it are offsets and lengths. */
 const ARROW_WORDS_MAX = 512
@@ -67,6 +69,7 @@ export function layoutOf(bytes: Uint8Array): Layout {
   const recordHeader = PCAP_MAGICS[little] ?? PCAP_MAGICS[big]
   if (recordHeader !== undefined) walkPcap(layout, recordHeader)
   else if (big === SECTION_HEADER) walkPcapng(layout)
+  else if (big === SNOOP_MAGIC) walkSnoop(layout)
   else if (big === ARROW_CONTINUATION) walkArrow(layout)
   return layout
 }
@@ -90,6 +93,27 @@ function walkPcap(layout: LayoutBuilder, recordHeader: number): void {
     at = from + captured
   }
 }
+
+/** Version and datalink, then records of 24 bytes and a frame with padding (RFC 1761). */
+function walkSnoop(layout: LayoutBuilder): void {
+  layout.isLittleEndian = false
+  layout.field(8, 4)
+  const datalink = layout.field(12, 4)
+  const end = layout.view.byteLength
+  for (let at = 16; at + 24 <= end && layout.units.length < UNITS_MAX; ) {
+    layout.field(at, 4)
+    const captured = layout.field(at + 4, 4)
+    const length = layout.field(at + 8, 4)
+    for (const offset of [12, 16, 20]) layout.field(at + offset, 4)
+    if (length < 24 + captured || length > end - at) break
+    const from = at + 24
+    if (datalink === SNOOP_ETHERNET) layout.frames.push({ from, to: from + captured, linkType: 1 })
+    layout.units.push({ from: at, to: at + length })
+    at += length
+  }
+}
+
+const SNOOP_ETHERNET = 4
 
 function walkPcapng(layout: LayoutBuilder): void {
   const end = layout.view.byteLength

@@ -9,6 +9,7 @@ import type { readCaptureSource } from '../../collector/read-capture.ts'
 import { spoofBits } from '../../collector/spoof.ts'
 import { synProfileHigh, synProfileLow } from '../../collector/syn-profile.ts'
 import { matchTools } from '../../collector/tools.ts'
+import { createRandom, hashText, type Random } from '../../fixtures/simulator/random.ts'
 import { DROP_REASON_NAMES } from '../../schemas/drop-reason.ts'
 import { ERROR_CODES } from '../../schemas/errors.ts'
 import { SPOOF_BITS, TOOLS } from '../../schemas/tool.ts'
@@ -30,6 +31,14 @@ export interface Reading {
 export function fail(what: string): never {
   throw new Error(what)
 }
+
+/** Chance that belongs to the input: the same input is always checked in the same way. */
+export function inputRandom(bytes: Uint8Array): Random {
+  return createRandom('input', hashText(Buffer.from(bytes).toString('latin1')))
+}
+
+/** Every bit of `Packet.decodeOptions`. */
+export const DECODE_OPTIONS_ALL = 63
 
 /** Bytes of the rest of the buffer that a source spoils: more than any header that could be read past the end. */
 const SPOILED_BYTES = 512
@@ -77,9 +86,12 @@ export async function readInput(
   const drops = new Array<number>(DROP_REASON_NAMES.length).fill(0)
   const source = spoilingSource(bytes, pieceBytes, spoil)
   let captured = 0
+  const reused = new Packet()
+  const random = inputRandom(bytes)
+  reused.decodeOptions = random.below(2) === 0 ? 0 : random.below(DECODE_OPTIONS_ALL + 1)
   const result = await read(
     source,
-    new Packet(),
+    reused,
     packet => {
       if (packet.drop !== DROP_NONE) drops[packet.drop]!++
       captured += packet.capturedLength

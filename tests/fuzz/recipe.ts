@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib'
 import { createRandom, type Random } from '../../fixtures/simulator/random.ts'
+import { rawBlock, zstdFrame } from '../support/zstd-builder.ts'
 import type { Corpus, CorpusEntry } from './corpus.ts'
 import { layoutOf } from './layout.ts'
 import { applySplice, drawSplice, type Splice } from './mutate.ts'
@@ -25,11 +26,13 @@ export type InputKind = 'capture' | 'frame' | 'batch'
 /** Fast, because what is tested is the reading. */
 const GZIP = { level: 1 } as const
 const MEMBERS = 3
+const ZSTD_BLOCK_BYTES = 2048
 /** Formats that captures are compressed with; the first is "not at all". */
 const COMPRESSIONS: readonly Compression[] = [
   { name: 'none', weight: 36, compress: content => content },
   { name: 'gzip', weight: 2, compress: content => gzipSync(content, GZIP) },
   { name: 'gzip in members', weight: 1, compress: gzipMembers },
+  { name: 'zstd', weight: 2, compress: zstdBlocks },
   { name: 'gzip in gzip', weight: 1, compress: content => gzipSync(gzipSync(content, GZIP), GZIP) },
 ]
 const COMPRESSION_LIST = COMPRESSIONS.flatMap(compression =>
@@ -45,6 +48,15 @@ function gzipMembers(content: Uint8Array): Uint8Array {
   const size = Math.ceil(content.length / MEMBERS)
   const parts = Array.from({ length: MEMBERS }, (_, index) => content.subarray(index * size, (index + 1) * size))
   return new Uint8Array(Buffer.concat(parts.map(part => gzipSync(part, GZIP))))
+}
+
+/** Nothing in Node 20 compresses with zstd, so the blocks hold the content as it is. */
+function zstdBlocks(content: Uint8Array): Uint8Array {
+  const count = Math.max(1, Math.ceil(content.length / ZSTD_BLOCK_BYTES))
+  const blocks = Array.from({ length: count }, (_, index) =>
+    rawBlock(content.subarray(index * ZSTD_BLOCK_BYTES, (index + 1) * ZSTD_BLOCK_BYTES), index === count - 1),
+  )
+  return zstdFrame(blocks)
 }
 
 /** An input as it is. */

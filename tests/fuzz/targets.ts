@@ -3,10 +3,19 @@ import { decode } from '../../collector/decode.ts'
 import { inspectionText } from '../../collector/inspection-text.ts'
 import { Packet } from '../../collector/packet.ts'
 import { readCaptureSource } from '../../collector/read-capture.ts'
-import { createRandom, hashText, type Random } from '../../fixtures/simulator/random.ts'
+import type { Random } from '../../fixtures/simulator/random.ts'
 import { DROP_REASON_NAMES } from '../../schemas/drop-reason.ts'
 import type { ErrorCode } from '../../schemas/errors.ts'
-import { checkPacket, fail, firstDifference, type Reading, type ReadSource, readInput } from './reading.ts'
+import {
+  checkPacket,
+  DECODE_OPTIONS_ALL,
+  fail,
+  firstDifference,
+  inputRandom,
+  type Reading,
+  type ReadSource,
+  readInput,
+} from './reading.ts'
 import type { InputKind } from './recipe.ts'
 
 /** What an input came to when nothing was wrong with how it was taken. */
@@ -41,30 +50,26 @@ export function drawTarget(targets: readonly Target[], random: Random): Target {
 const SPOILS = [0x00, 0xa5] as const
 const NO_DROPS: readonly number[] = []
 
-/** Chance that belongs to the input: the same input is always checked in the same way. */
-export function inputRandom(bytes: Uint8Array): Random {
-  return createRandom('input', hashText(Buffer.from(bytes).toString('latin1')))
-}
-
 function outcomeOf({ result, drops }: Reading): Outcome {
   return { code: result.error?.code ?? null, packets: result.packetsRead, drops }
 }
 
-/** Frames alone, which is what most of decoding is about. The input begins with the link type, in two bytes. */
+/** Frames alone, which is what most of decoding is about. The input begins with the link type, in two bytes, and the options. */
 export function decodeTarget(decodeFrame: typeof decode = decode): Target {
   return {
     name: 'decode',
     input: 'frame',
     share: 20,
     async check(bytes) {
-      const frame = bytes.subarray(2)
+      const frame = bytes.subarray(3)
       const linkType = ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)
-      const packet = decoded(decodeFrame, frame.slice(), 0, frame.length, linkType)
+      const options = (bytes[2] ?? 0) & DECODE_OPTIONS_ALL
+      const packet = decoded(decodeFrame, frame.slice(), 0, frame.length, linkType, options)
       checkPacket(packet)
       for (const spoil of SPOILS) {
         const around = new Uint8Array(AROUND_BYTES + frame.length + AROUND_BYTES).fill(spoil)
         around.set(frame, AROUND_BYTES)
-        const other = decoded(decodeFrame, around, AROUND_BYTES, AROUND_BYTES + frame.length, linkType)
+        const other = decoded(decodeFrame, around, AROUND_BYTES, AROUND_BYTES + frame.length, linkType, options)
         const difference = firstDifference([Object.values(packet).join()], [Object.values(other).join()])
         if (difference !== null) fail(`what lies around the frame changes ${difference}`)
       }
@@ -77,9 +82,17 @@ export function decodeTarget(decodeFrame: typeof decode = decode): Target {
 
 const AROUND_BYTES = 128
 
-function decoded(decodeFrame: typeof decode, bytes: Uint8Array, from: number, to: number, linkType: number): Packet {
+function decoded(
+  decodeFrame: typeof decode,
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  linkType: number,
+  options: number,
+): Packet {
   const packet = new Packet()
   packet.index = 1
+  packet.decodeOptions = options
   packet.linkType = linkType
   packet.capturedLength = to - from
   packet.originalLength = to - from

@@ -36,6 +36,7 @@ export function packetRow(packet: Packet, dstIndex: bigint): FlowRow {
     victim_addr_low: hasVictim ? pair(packet.quotedDst2, packet.quotedDst3) : 0n,
     peer_port: BigInt(peerPort(packet, trafficClass)),
     slot: BigInt(backscatterSlot(second, trafficClass)),
+    udp_probe: BigInt(packet.udpProbe),
     packet_count: 1n,
     byte_count: BigInt(packet.ipLength),
     first_second: BigInt(second),

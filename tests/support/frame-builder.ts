@@ -87,6 +87,7 @@ export interface TcpFields {
   readonly srcPort?: number
   readonly dstPort?: number
   readonly seq?: number
+  readonly ack?: number
   readonly flags?: number
   readonly window?: number
   /** A multiple of 4 bytes. */
@@ -101,7 +102,7 @@ export function tcp(fields: TcpFields = {}): Uint8Array {
     big(fields.srcPort ?? 40000, 2),
     big(fields.dstPort ?? 23, 2),
     big(fields.seq ?? 0x01020304, 4),
-    big(0, 4),
+    big(fields.ack ?? 0, 4),
     big((fields.headerWords ?? 5 + options.length / 4) * 4096 + (fields.flags ?? 2), 2),
     big(fields.window ?? 1024, 2),
     big(0, 4),
@@ -116,4 +117,50 @@ export function udp(srcPort: number, dstPort: number, payload: Uint8Array = new 
 /** ICMP and ICMPv6 begin in the same way. */
 export function icmp(type: number, code: number, body: Uint8Array = new Uint8Array(0)): Uint8Array {
   return concat(big(type, 1), big(code, 1), hex('0000 00000000'), body)
+}
+
+/** A little-endian number of so many bytes. */
+export function little(value: number, byteCount: number): Uint8Array {
+  return big(value, byteCount).reverse()
+}
+
+/** The one's complement sum over all bytes (RFC 1071), as it stands in a header whose checksum field is zero. */
+function checksum(bytes: Uint8Array): number {
+  let sum = 0
+  for (const [at, byte] of bytes.entries()) sum += at % 2 === 0 ? byte * 256 : byte
+  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x1_0000)
+  return ~sum & 0xffff
+}
+
+function withBytes(bytes: Uint8Array, at: number, value: Uint8Array): Uint8Array {
+  const changed = bytes.slice()
+  changed.set(value, at)
+  return changed
+}
+
+const CHECKSUM_AT: Readonly<Record<number, number>> = { 1: 2, 6: 16, 17: 6, 58: 2 }
+
+/** The same IP packet without extension headers, its checksums right: of IPv4, and of what it carries where we know. */
+export function withChecksums(packet: Uint8Array): Uint8Array {
+  const isV4 = packet[0]! >> 4 === 4
+  const headerBytes = isV4 ? 20 : 40
+  const protocol = packet[isV4 ? 9 : 6]!
+  const addresses = packet.slice(isV4 ? 12 : 8, headerBytes)
+  const payload = packet.slice(headerBytes)
+  const pseudo = protocol === 1 ? hex('') : concat(addresses, big(payload.length, 4), big(protocol, 4))
+  const at = CHECKSUM_AT[protocol]
+  const sum = big(checksum(concat(pseudo, payload)), 2)
+  const whole = at === undefined ? packet : withBytes(packet, headerBytes + at, sum)
+  return isV4 ? withBytes(whole, 10, big(checksum(whole.slice(0, 20)), 2)) : whole
+}
+
+/** IEEE 802.11 data frame from an access point (from DS) with LLC and SNAP in front of the payload. */
+export function ieee80211(ethertype: number, payload: Uint8Array): Uint8Array {
+  const addresses = hex('020000000002 020000000003 020000000001')
+  return concat(hex('0802 0000'), addresses, hex('1000'), snap(ethertype), payload)
+}
+
+/** LLC and SNAP header (RFC 1042). */
+export function snap(ethertype: number): Uint8Array {
+  return concat(hex('aaaa03 000000'), big(ethertype, 2))
 }

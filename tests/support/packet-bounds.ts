@@ -1,5 +1,6 @@
 import type { Packet } from '../../collector/packet.ts'
 import { DROP_REASON_NAMES } from '../../schemas/drop-reason.ts'
+import { UDP_PROBE_NAMES } from '../../schemas/udp-probe.ts'
 
 const WORD: readonly [number, number] = [0, 0xffff_ffff]
 const PORT: readonly [number, number] = [-1, 0xffff]
@@ -32,6 +33,8 @@ const BOUNDS: Readonly<Partial<Record<keyof Packet, readonly [number, number]>>>
   tcpFlags: [-1, 0xfff],
   tcpSeq: [-1, 0xffff_ffff],
   tcpWindow: PORT,
+  tcpAck: [-1, 0xffff_ffff],
+  udpProbe: [0, UDP_PROBE_NAMES.length - 1],
   tcpMss: PORT,
   tcpWindowScale: BYTE,
   tcpOptionKinds: [0, 0xff_ffff],

@@ -42,9 +42,13 @@ export async function readPackets(
   return { packets, result }
 }
 
-/** The packet that a frame of this link type is decoded into. */
-export function decodeFrame(frame: Uint8Array, linkType = 1, originalLength = frame.length): Packet {
+/**
+ * The packet that a frame of this link type is decoded into.
+ * @param decodeOptions as Packet has it
+ */
+export function decodeFrame(frame: Uint8Array, linkType = 1, originalLength = frame.length, decodeOptions = 0): Packet {
   const packet = new Packet()
+  packet.decodeOptions = decodeOptions
   packet.index = 1
   packet.linkType = linkType
   packet.capturedLength = frame.length

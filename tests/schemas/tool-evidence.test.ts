@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { binomialTail, isEvidence, toolsText } from '../../analytics/tool-evidence.ts'
+import { TOOLS } from '../../schemas/tool.ts'
+import { binomialTail, isEvidence, toolEvidence, toolsText } from '../../schemas/tool-evidence.ts'
 
 describe('binomial tail', () => {
   test.each([
@@ -41,6 +42,24 @@ test.each([
   ['a profile with one packet', null, 1, 1, false],
 ])('%s', (_, chance, matches, packets, expected) => {
   expect(isEvidence({ chance }, matches, packets)).toBe(expected)
+})
+
+test('evidence: k of n and the chance, most matches first, nothing that may be chance', () => {
+  const matches = TOOLS.map(
+    ({ name }) => (({ zmap: 2, mirai: 1, nmap: 5, masscan: 1 }) as Record<string, number>)[name] ?? 0,
+  )
+  expect(toolEvidence(matches, 9)).toEqual([
+    { name: 'nmap', matched: 5, packets: 9, chance: null },
+    { name: 'zmap', matched: 2, packets: 9, chance: binomialTail(2, 9, 2 ** -16) },
+    { name: 'mirai', matched: 1, packets: 9, chance: binomialTail(1, 9, 2 ** -32) },
+  ])
+  // A thousand matches: the chance is below what a double holds.
+  expect(
+    toolEvidence(
+      TOOLS.map(({ name }) => (name === 'zmap' ? 1000 : 0)),
+      1000,
+    )[0]?.chance,
+  ).toBe(0)
 })
 
 test('tools are named with k and n, most matches first', () => {

@@ -1,4 +1,4 @@
-import { TOOLS, type ToolName, toolColumn } from '../schemas/tool.ts'
+import { TOOLS, type Tool, type ToolName, toolColumn } from './tool.ts'
 
 /** When k of n packets that fit a tool's rule say that the tool made them. */
 
@@ -15,12 +15,39 @@ export function isEvidence(tool: { readonly chance: number | null }, matches: nu
   return binomialTail(matches, packets, tool.chance) < CHANCE_MAX
 }
 
+/** A tool that `matched` of a source's `packets` say made them. */
+export interface ToolEvidence {
+  readonly name: ToolName
+  readonly matched: number
+  readonly packets: number
+  /**
+   * Probability that chance alone gives as many matches; 0 where it is below what a double holds, null for a profile,
+   * whose chance per packet nobody knows.
+   */
+  readonly chance: number | null
+}
+
+/**
+ * The tools that have evidence, most matches first.
+ * @param matches packets that fit, by position in TOOLS
+ */
+export function toolEvidence(matches: ArrayLike<number>, packets: number): ToolEvidence[] {
+  return TOOLS.map(({ name, chance }: Tool, index) => ({ name: name as ToolName, chance, matched: matches[index]! }))
+    .filter(({ chance, matched }) => isEvidence({ chance }, matched, packets))
+    .sort((a, b) => b.matched - a.matched)
+    .map(({ name, chance, matched }) => ({
+      name,
+      matched,
+      packets,
+      chance: chance === null ? null : binomialTail(matched, packets, chance),
+    }))
+}
+
 /** `mirai 3/3|zmap 5/9`, most matches first; empty without evidence. */
 export function toolsText(counts: Readonly<Record<string, unknown>>, packets: number): string {
-  return TOOLS.map(tool => ({ tool, matches: Number(counts[toolColumn(tool.name as ToolName)]) }))
-    .filter(({ tool, matches }) => isEvidence(tool, matches, packets))
-    .sort((a, b) => b.matches - a.matches)
-    .map(({ tool, matches }) => `${tool.name} ${matches}/${packets}`)
+  const matches = TOOLS.map(({ name }) => Number(counts[toolColumn(name)]))
+  return toolEvidence(matches, packets)
+    .map(({ name, matched }) => `${name} ${matched}/${packets}`)
     .join('|')
 }
 
