@@ -22,9 +22,10 @@ const OTHER_FORMATS: readonly { magic: readonly number[]; advice: string }[] = [
   { magic: [0x50, 0x4b, 0x03, 0x04], advice: 'it is a zip archive; unpack it' },
   { magic: [0x41, 0x52, 0x52, 0x4f, 0x57, 0x31], advice: 'it is an Arrow file, not a capture' },
 ]
-/** As many bytes as a message shows and as are looked at to tell text. */
+/** As many bytes as a message shows. */
 const SHOWN_BYTES = 8
-const TEXT_BYTES = 64
+/** As many bytes as are looked at to describe what is no capture. */
+export const DESCRIBED_BYTES = 64
 
 /** Why bytes that are no capture were not read, and what to do. */
 export function describeUnknownFormat(bytes: Uint8Array, end: number): string {
@@ -43,6 +44,6 @@ export function describeUnknownFormat(bytes: Uint8Array, end: number): string {
 
 function isText(bytes: Uint8Array, end: number): boolean {
   return bytes
-    .subarray(0, Math.min(end, TEXT_BYTES))
+    .subarray(0, Math.min(end, DESCRIBED_BYTES))
     .every(byte => byte === 9 || byte === 10 || byte === 13 || (byte >= 32 && byte !== 127))
 }

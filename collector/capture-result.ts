@@ -15,7 +15,7 @@ export interface CaptureResult {
   readonly path: string
   /** `pcap`, `pcapng` or `snoop`, with ` (gzip)`, ` (zstd)` or ` (xz)` behind it; null when it could not be told. */
   readonly format: string | null
-  /** Link types in order of appearance. */
+  /** Link types in order of appearance, the first sixteen. */
   readonly linkTypes: readonly number[]
   /** Packets handed to the consumer, dropped ones included. */
   readonly packetsRead: number
@@ -44,4 +44,6 @@ export interface ReadOptions {
   readonly signal?: AbortSignal
   /** More decompressed bytes than this are taken for a bomb. */
   readonly contentBytesMax?: number
+  /** For tests: size of the buffer at first, instead of CHUNK_BYTES; at least 64. */
+  readonly chunkBytes?: number
 }

@@ -128,18 +128,20 @@ export class DecompressingSource implements ByteSource {
     else await decompressor.end()
   }
 
+  /** Always as large as it should be: how much comes out before damage must not depend on how the bytes arrive. */
   private async nextPiece(): Promise<Uint8Array> {
     const size = Math.max(PIECE_BYTES_MIN, Math.min(PIECE_BYTES_MAX, Math.ceil(this.compressedBytes / PIECE_GROWTH)))
-    let piece: Uint8Array
-    if (this.head.length > 0) {
-      piece = this.head.subarray(0, size)
-      this.head = this.head.subarray(piece.length)
-    } else {
-      const buffer = this.pieces[this.pieceNumber++ & 1]!
-      piece = buffer.subarray(0, await this.inner.read(buffer, 0, size))
+    const buffer = this.pieces[this.pieceNumber++ & 1]!
+    let filled = Math.min(size, this.head.length)
+    buffer.set(this.head.subarray(0, filled))
+    this.head = this.head.subarray(filled)
+    while (filled < size) {
+      const count = await this.inner.read(buffer, filled, size - filled)
+      if (count === 0) break
+      filled += count
     }
-    this.compressedBytes += piece.length
-    return piece
+    this.compressedBytes += filled
+    return buffer.subarray(0, filled)
   }
 
   private arrived(chunk: Uint8Array): void {

@@ -1,4 +1,4 @@
-import { CAPTURED_LENGTH_MAX, type CaptureParser } from './capture-parser.ts'
+import { CAPTURED_LENGTH_MAX, type CaptureParser, LINK_TYPES_TOLD_MAX } from './capture-parser.ts'
 import type { CaptureError } from './capture-result.ts'
 import { clearDecoded, decode } from './decode.ts'
 import { DROP_INTERFACE_UNKNOWN, DROP_NONE, DROP_TIME_INVALID } from './drop.ts'
@@ -75,6 +75,10 @@ export class PcapngParser implements CaptureParser {
   private isLittleEndian = true
   private interfaces: Interface[] = []
   private dropsOfEarlierSections: number | null = null
+  /** Of the interface described last, and what it was made for. */
+  private clock: PcapngClock | null = null
+  private clockResolution = 0
+  private clockOffsetSeconds = 0
 
   private readonly shortcut: RecordShortcut | null
   /** Of the interface of the packet before. */
@@ -200,7 +204,7 @@ export class PcapngParser implements CaptureParser {
     if (resolutionAt >= 0) resolution = bytes[resolutionAt]!
     const offsetAt = this.findOption(bytes, at + 16, end, OPTION_IF_TSOFFSET, 8)
     if (offsetAt >= 0) offsetSeconds = Number(BigInt.asIntN(64, this.read64(bytes, offsetAt)))
-    const clock = new PcapngClock(resolution, offsetSeconds)
+    const clock = this.clockFor(resolution, offsetSeconds)
     const isPlain = this.isLittleEndian && linkType === LINK_ETHERNET && offsetSeconds === 0
     const ticksPerSecond =
       resolution === RESOLUTION_MICROSECONDS ? 1e6 : resolution === RESOLUTION_NANOSECONDS ? 1e9 : 0
@@ -213,7 +217,17 @@ export class PcapngParser implements CaptureParser {
         isPlain && ticksPerSecond > 0 ? { isPcapng: true, ticksPerSecond, interfaceId: this.interfaces.length } : null,
       packetDrops: null,
     })
-    if (!this.linkTypes.includes(linkType)) this.linkTypes.push(linkType)
+    if (this.linkTypes.length < LINK_TYPES_TOLD_MAX && !this.linkTypes.includes(linkType)) this.linkTypes.push(linkType)
+  }
+
+  /** A clock is read right after it is set, so neighbours that count time alike share one: it is costly to make. */
+  private clockFor(resolution: number, offsetSeconds: number): PcapngClock {
+    if (this.clock === null || resolution !== this.clockResolution || offsetSeconds !== this.clockOffsetSeconds) {
+      this.clock = new PcapngClock(resolution, offsetSeconds)
+      this.clockResolution = resolution
+      this.clockOffsetSeconds = offsetSeconds
+    }
+    return this.clock
   }
 
   private read64(bytes: Uint8Array, at: number): bigint {

@@ -1,5 +1,11 @@
 import type { ByteSource } from './byte-source.ts'
-import { type CaptureFormat, captureFormat, describeUnknownFormat, MAGIC_BYTES } from './capture-format.ts'
+import {
+  type CaptureFormat,
+  captureFormat,
+  DESCRIBED_BYTES,
+  describeUnknownFormat,
+  MAGIC_BYTES,
+} from './capture-format.ts'
 import type { CaptureParser } from './capture-parser.ts'
 import type { CaptureError, CaptureResult, ReadOptions } from './capture-result.ts'
 import { compressionOf } from './compression.ts'
@@ -62,7 +68,7 @@ class CaptureReading {
   private readonly packet: Packet
   private readonly onPacket: OnPacket
   private readonly options: ReadOptions
-  private buffer = new Uint8Array(CHUNK_BYTES)
+  private buffer: Uint8Array
   /** Bytes in the buffer that were not consumed. */
   private start = 0
   private end = 0
@@ -77,6 +83,7 @@ class CaptureReading {
     this.packet = packet
     this.onPacket = onPacket
     this.options = options
+    this.buffer = new Uint8Array(options.chunkBytes ?? CHUNK_BYTES)
   }
 
   async run(): Promise<void> {
@@ -124,7 +131,7 @@ class CaptureReading {
 
   /** Finds out the format and decompresses. */
   private async openContent(): Promise<CaptureFormat | null> {
-    await this.readMagic()
+    await this.readAtLeast(MAGIC_BYTES)
     const compression = compressionOf(this.buffer, this.end)
     if (compression !== null) {
       const head = this.buffer.slice(0, this.end)
@@ -132,10 +139,12 @@ class CaptureReading {
       this.source = new DecompressingSource(compression, this.source, head, contentBytesMax)
       this.compression = ` (${compression.name})`
       this.end = 0
-      await this.readMagic()
+      await this.readAtLeast(MAGIC_BYTES)
     }
-    this.counted(0)
     const format = captureFormat(this.buffer, this.end)
+    // What is no capture is described by the same bytes, however they arrive.
+    if (format === null) await this.readAtLeast(DESCRIBED_BYTES)
+    this.counted(0)
     if (format !== null) return format
     const { error } = this.source
     this.isTruncated = error !== null && (error.code === 'COMPRESSION_INVALID' || this.contentBytes > 0)
@@ -143,8 +152,8 @@ class CaptureReading {
     return null
   }
 
-  private async readMagic(): Promise<void> {
-    while (this.end < MAGIC_BYTES) {
+  private async readAtLeast(bytes: number): Promise<void> {
+    while (this.end < bytes) {
       const count = await this.source.read(this.buffer, this.end, this.buffer.length - this.end)
       if (count === 0) break
       this.end += count
