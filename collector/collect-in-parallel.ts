@@ -1,7 +1,8 @@
 import { statSync } from 'node:fs'
-import { type CaptureSummary, PACKETS_PER_BATCH_MAX } from '../schemas/batch.ts'
+import { type CaptureSummary, type CaptureWarning, PACKETS_PER_BATCH_MAX } from '../schemas/batch.ts'
 import type { DropReason } from '../schemas/drop-reason.ts'
 import { DAY_SECONDS } from '../schemas/time.ts'
+import type { ClockWatch } from './clock-watch.ts'
 import { Collector, type CollectorOptions, latestSecond, offTelescope } from './collector.ts'
 import type { PcapHeader } from './pcap-parser.ts'
 import { plannableHeader, planSegments } from './plan-segments.ts'
@@ -54,11 +55,10 @@ export async function collectInParallel(
   onProgress: (bytes: number, packets: number) => void,
 ): Promise<ParallelResult> {
   const secondsMax = latestSecond()
-  const segments = planSegments(captures, {
-    batchSeconds: options.batchSeconds ?? DAY_SECONDS,
-    packetsMax: options.packetsMax ?? PACKETS_PER_BATCH_MAX,
-    secondsMax,
-  })
+  const clocks: ClockWatch[] = []
+  const batchSeconds = options.batchSeconds ?? DAY_SECONDS
+  const packetsMax = options.packetsMax ?? PACKETS_PER_BATCH_MAX
+  const segments = planSegments(captures, { batchSeconds, packetsMax, secondsMax }, clocks)
   const planned: Segment[] = []
   const remembered = (function* () {
     for (const segment of segments) {
@@ -80,7 +80,7 @@ export async function collectInParallel(
   const empty = batches > 0 ? results.flatMap(counted => counted.emptyBatches) : []
   if (empty.length > 0) new Collector(options).writeEmptyBatches(empty)
   return {
-    summaries: captures.map((_, capture) => joinSummaries(planned, results, capture)),
+    summaries: clocks.map(({ warnings }, capture) => joinSummaries(planned, results, capture, warnings)),
     flows,
     batches: batches + empty.length,
     bytesRead: captures.reduce((sum, { path }) => sum + statSync(path).size, 0),
@@ -92,6 +92,7 @@ function joinSummaries(
   segments: readonly Segment[],
   results: readonly CountedSegment[],
   capture: number,
+  warnings: readonly CaptureWarning[],
 ): CaptureSummary {
   const parts = segments.flatMap(({ parts }, place) =>
     results[place]!.summaries.filter((_, at) => parts[at]!.capture === capture),
@@ -117,6 +118,7 @@ function joinSummaries(
     first_packet: firsts[0] ?? null,
     last_packet: lasts.at(-1) ?? null,
     truncated: last.truncated,
+    ...(warnings.length > 0 ? { warnings } : {}),
     error: error ?? offTelescope(read, kept, drops.not_for_telescope ?? 0),
   }
 }

@@ -30,16 +30,18 @@ function captureLines(capture: CaptureSummary, style: PageStyle): string[] {
   if (first_packet !== null) facts.push(`${first_packet} to ${last_packet}`)
   const lines = [paint(style, 'title', visibleText(path)) + (format === null ? '' : `: ${format}`)]
   lines.push(...facts.map(fact => INDENT + fact), ...dropLines(capture, style))
+  for (const { code, message } of capture.warnings ?? []) lines.push(...labelled(style, 'note', `${message} [${code}]`))
   if (error) {
     const place = error.offset === null ? '' : ` (byte ${formatCount(error.offset)})`
-    const text = wrap(
-      `${visibleText(error.message)}${place} [${error.code}]`,
-      style.width - INDENT.length - 'error '.length,
-    )
-    const label = `${paint(style, 'error', 'error')} `
-    lines.push(...text.map((line, at) => INDENT + (at === 0 ? label : ' '.repeat(columnsOf(label))) + line))
+    lines.push(...labelled(style, 'error', `${visibleText(error.message)}${place} [${error.code}]`))
   }
   return lines
+}
+
+function labelled(style: PageStyle, label: 'error' | 'note', text: string): string[] {
+  const shown = `${paint(style, label === 'error' ? 'error' : 'doubtful', label)} `
+  const lines = wrap(text, style.width - INDENT.length - label.length - 1)
+  return lines.map((line, at) => INDENT + (at === 0 ? shown : ' '.repeat(columnsOf(shown))) + line)
 }
 
 /** Each reason with what it means. */

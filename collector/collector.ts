@@ -7,6 +7,7 @@ import { SCHEMA_VERSION } from '../schemas/flow.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { BATCH_TEMPORARY_FOLDER, BatchWriter, type WrittenBatch } from './batch-writer.ts'
 import type { CaptureResult, ReadOptions } from './capture-result.ts'
+import { ClockWatch } from './clock-watch.ts'
 import { PacketCounters } from './counters.ts'
 import { CoverageRecorder, type DeclaredSpan } from './coverage-recorder.ts'
 import { DROP_NOT_FOR_TELESCOPE, DROP_TIME_INVALID } from './drop.ts'
@@ -87,6 +88,7 @@ export class Collector {
   /** Unix microseconds of the earliest and latest packet of the capture at hand. */
   #captureFirst = Number.POSITIVE_INFINITY
   #captureLast = Number.NEGATIVE_INFINITY
+  #clock = new ClockWatch()
 
   /** @throws TELESCOPE_TOO_LARGE */
   constructor(options: CollectorOptions) {
@@ -123,6 +125,7 @@ export class Collector {
     this.#captureStart = this.#counters.snapshot()
     this.#captureFirst = Number.POSITIVE_INFINITY
     this.#captureLast = Number.NEGATIVE_INFINITY
+    this.#clock = new ClockWatch()
     this.#readClock()
     const result = await readCapture(path, this.#packet, packet => this.#count(packet), {
       ...options,
@@ -142,6 +145,7 @@ export class Collector {
     if (counted.read !== result.packetsRead) {
       throw new TelescopeError('INTERNAL', `capture: ${result.packetsRead} packets read, ${counted.read} counted`)
     }
+    const { warnings } = this.#clock
     const summary: CaptureSummary = {
       path,
       format: result.format,
@@ -151,6 +155,7 @@ export class Collector {
       first_packet: formatMicroseconds(this.#captureFirst),
       last_packet: formatMicroseconds(this.#captureLast),
       truncated: result.truncated,
+      ...(warnings.length > 0 ? { warnings } : {}),
       error: result.error ?? offTelescope(counted.read, counted.kept, counted.drops[DROP_NOT_FOR_TELESCOPE]!),
     }
     return { summary, result }
@@ -208,6 +213,7 @@ export class Collector {
     this.#batchPackets += packets
     this.#coverage.addFollowing(microseconds, packets)
     if (microseconds > this.#captureLast) this.#captureLast = microseconds
+    this.#clock.previous = microseconds
   }
 
   /** Lets the shortcut take the packets that follow this one, as long as nothing but the flows changes. */
@@ -227,7 +233,9 @@ export class Collector {
     const { seconds } = packet
     const hasTime = isTimeValid(seconds) && seconds <= this.#secondsMax
     const microseconds = seconds * MICROSECONDS + Math.trunc(packet.nanoseconds / 1000)
+    if (!hasTime && seconds > this.#secondsMax) this.#clock.seeAhead(packet.index, seconds)
     if (hasTime) {
+      this.#clock.see(packet.index, microseconds)
       if (microseconds < this.#captureFirst) this.#captureFirst = microseconds
       if (microseconds > this.#captureLast) this.#captureLast = microseconds
     }

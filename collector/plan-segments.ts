@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { MICROSECONDS } from '../schemas/time.ts'
 import { CAPTURED_LENGTH_MAX } from './capture-parser.ts'
+import { ClockWatch } from './clock-watch.ts'
 import { isLinkTypeSupported } from './link-type.ts'
 import {
   emptyRecordError,
@@ -45,16 +46,20 @@ export function plannableHeader(path: string): PcapHeader | null {
     : null
 }
 
-/** The segments of the captures, in order; each file is read once, a little ahead of what is asked for. */
+/**
+ * The segments of the captures, in order; each file is read once, a little ahead of what is asked for.
+ * @param clocks filled with what the times of each capture say
+ */
 export function* planSegments(
   captures: readonly { readonly path: string; readonly header: PcapHeader }[],
   options: PlanOptions,
+  clocks: ClockWatch[] = [],
 ): Generator<Segment> {
   const cutter = new SegmentCutter(options)
   for (const [capture, { path, header }] of captures.entries()) {
     const file = openSync(path, 'r')
     try {
-      cutter.begin(capture, path)
+      clocks.push(cutter.begin(capture, path))
       yield* cutAtRecords(file, header, cutter)
       cutter.end()
     } finally {
@@ -106,26 +111,33 @@ class SegmentCutter {
   #before = 0
   /** Records of the capture at hand. */
   #records = 0
+  #clock = new ClockWatch()
 
   constructor(options: PlanOptions) {
     this.#options = options
   }
 
-  begin(capture: number, path: string): void {
+  begin(capture: number, path: string): ClockWatch {
     this.#capture = capture
     this.#path = path
     this.#start = FILE_HEADER_BYTES
     this.#before = 0
     this.#records = 0
+    this.#clock = new ClockWatch()
+    return this.#clock
   }
 
   /** The record at this place of the capture comes next. @returns the segment that ends before it; null when none does */
   take(place: number, seconds: number, nanoseconds: number): Segment | null {
-    const hasTime = isTimeValid(seconds) && seconds <= this.#options.secondsMax
+    const { secondsMax } = this.#options
+    const hasTime = isTimeValid(seconds) && seconds <= secondsMax
+    const microseconds = hasTime ? seconds * MICROSECONDS + Math.trunc(nanoseconds / 1000) : 0
+    this.#records++
+    if (hasTime) this.#clock.see(this.#records, microseconds)
+    else if (seconds > secondsMax) this.#clock.seeAhead(this.#records, seconds)
     const isLater = hasTime && seconds >= this.#windowEnd
     let segment: Segment | null = null
     if (isLater || this.#packets >= this.#options.packetsMax) {
-      const microseconds = hasTime ? seconds * MICROSECONDS + Math.trunc(nanoseconds / 1000) : 0
       if (this.#packets > 0) {
         this.#closePart(place)
         segment = this.#close(microseconds)
@@ -137,7 +149,6 @@ class SegmentCutter {
       }
     }
     this.#packets++
-    this.#records++
     return segment
   }
 
@@ -156,7 +167,8 @@ class SegmentCutter {
     const range = { start: this.#start, end, packetsBefore: this.#before }
     this.#parts.push({ capture: this.#capture, path: this.#path, range })
     this.#start = end ?? 0
-    this.#before = this.#records
+    // The record at hand is the first of the next part.
+    this.#before = this.#records - 1
   }
 
   #close(next: number | null): Segment {

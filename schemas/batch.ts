@@ -51,6 +51,11 @@ export function isSensorId(text: string): boolean {
   return SENSOR_ID.test(text)
 }
 
+export interface CaptureWarning {
+  readonly code: ErrorCode
+  readonly message: string
+}
+
 /** What reading one capture came to; `hirundo collect --json` prints it, and the parsing child answers with it. */
 export interface CaptureSummary {
   readonly path: string
@@ -63,6 +68,8 @@ export interface CaptureSummary {
   readonly first_packet: string | null
   readonly last_packet: string | null
   readonly truncated: boolean
+  /** What is odd and was counted all the same; absent when nothing is. */
+  readonly warnings?: readonly CaptureWarning[]
   /** Offset in the decompressed capture. */
   readonly error: null | { readonly code: ErrorCode; readonly message: string; readonly offset: number | null }
 }

@@ -71,6 +71,16 @@ export const ERROR_CODES = {
     status: 422,
     doc: 'A packet names an interface not described before it.',
   },
+  CAPTURE_TIME_BACKWARDS: {
+    kind: 'input',
+    status: 422,
+    doc: 'A warning: the time of packets goes back by more than a minute.',
+  },
+  CAPTURE_TIME_AHEAD: {
+    kind: 'input',
+    status: 422,
+    doc: 'A warning: packets are more than a day ahead of the clock of the machine that collects.',
+  },
   LINK_TYPE_UNSUPPORTED: {
     kind: 'input',
     status: 422,

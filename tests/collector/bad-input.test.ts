@@ -407,6 +407,42 @@ async function asNobody(work: () => Promise<void>): Promise<void> {
   }
 }
 
+describe('times', () => {
+  const dark = ethernet(0x0800, ipv4({ src: '203.0.113.7', dst: '198.19.1.7' }, tcp()))
+  const collected = async (seconds: readonly number[]) => {
+    const path = join(newFolder(), 'times.pcap')
+    writeFileSync(path, pcap(seconds.map(second => ({ frame: dark, seconds: second }))))
+    const sensor = ['--sensor', 'a', '--telescope', '198.19.1.0/24', '--out', newFolder()]
+    const { status, stdout } = await hirundo(['collect', path, ...sensor, '--json'])
+    return { status, capture: JSON.parse(stdout).captures[0] }
+  }
+
+  test('going backwards are told, and the packets are counted', async () => {
+    const start = 1_763_800_000
+    const { status, capture } = await collected([start, start + 4000, start + 3945, start, start + 1, start - 90])
+    expect([status, capture.packets_kept, capture.error]).toEqual([0, 6, null])
+    expect(capture.warnings).toEqual([
+      {
+        code: 'CAPTURE_TIME_BACKWARDS',
+        message:
+          'record 4: time goes back by more than 60 s there and in 1 more, by 3945 s at most; the packets are counted at the times they have, so check the clock of the sensor and the order of the files',
+      },
+    ])
+  })
+
+  test('far in the future are told, and the packets dropped', async () => {
+    const { status, capture } = await collected([1_763_800_000, 4_000_000_000, 1_763_800_001])
+    expect([status, capture.packets_kept, capture.drops]).toEqual([0, 2, { time_invalid: 1 }])
+    expect(capture.warnings).toEqual([
+      {
+        code: 'CAPTURE_TIME_AHEAD',
+        message:
+          "record 2: Unix time 4000000000 is more than a day ahead of this machine's clock; such packets are dropped as time_invalid, so check both clocks",
+      },
+    ])
+  })
+})
+
 describe('a full disk', () => {
   const canMount = process.getuid?.() === 0 && spawnSync('unshare', ['-m', 'true']).status === 0
   test.skipIf(!requireExternal('unshare, as root', canMount))('leaves no batch, and ends with 1', () => {
