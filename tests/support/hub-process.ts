@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { ROOT } from './external.ts'
 
 export interface Finished {
@@ -44,7 +45,7 @@ export class CommandProcess {
   }
 
   /** The address that stands alone on a line when the page is ready. */
-  async url(seconds = 30): Promise<string> {
+  async url(seconds = 60): Promise<string> {
     const deadline = performance.now() + seconds * 1000
     while (performance.now() < deadline && this.child.exitCode === null && this.child.signalCode === null) {
       const match = /^(http:\/\/\S+)\/$/m.exec(this.stdout)
@@ -52,6 +53,19 @@ export class CommandProcess {
       await new Promise(resolve => setTimeout(resolve, 20))
     }
     throw new Error(`no address was printed\n${this.stdout}\n${this.stderr}`)
+  }
+
+  /**
+   * Milliseconds so far in which it was ready to run and other processes had the processors: what a busy machine adds
+   * to the time of a step. 0 where the kernel does not say.
+   */
+  get heldUpMilliseconds(): number {
+    try {
+      const [, nanoseconds] = readFileSync(`/proc/${this.child.pid}/schedstat`, 'utf8').split(' ')
+      return Number(nanoseconds) / 1e6
+    } catch {
+      return 0
+    }
   }
 
   /** Ends it with all its children, however it is. */
