@@ -8,8 +8,9 @@ export const command: Command = {
   summary: 'sends batches to the hub',
   usage: `hirundo send --spool DIR --hub URL --identity FILE [--watch]
 
-Sends the batches in DIR (the folder that hirundo collect --out fills) to the hub, oldest first. A batch is removed when
-its receipt is in DIR/receipts. What the hub refuses at once goes to DIR/refused with the reason; what it finds wrong when
+Sends the batches in DIR (the folder that hirundo collect --out fills) to the hub, oldest first, each compressed with
+gzip. A batch is removed when its receipt is in DIR/receipts, under the name of the batch; the sha256 inside is that of
+the bytes as sent, by which the hub knows it. What the hub refuses at once goes to DIR/refused with the reason; what it finds wrong when
 it counts stands in its receipts (GET /api/v1/receipts). Safe to run for ever, from cron, and twice at once.
 
   --spool DIR       folder with batches

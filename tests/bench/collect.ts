@@ -1,17 +1,15 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { hasCommand } from '../support/external.ts'
 import { type Measured, measure, median } from './measure.ts'
+import { PROGRAM, simulateDay } from './simulated-day.ts'
 
 /*
  * `collect` against the field's tools on one simulated capture: a /24, one day, five million packets. All on one core,
  * in turn, several rounds, so that what the machine does meanwhile meets them all alike.
  */
 
-/** The built program; benches run from the build themselves. */
-const PROGRAM = fileURLToPath(new URL('../../bin/main.js', import.meta.url))
 const PACKETS = 5_000_000
 const ROUNDS = 5
 /** Passes of the capture through standard input, for memory that must not grow. */
@@ -28,7 +26,7 @@ export async function run(): Promise<void> {
 }
 
 async function compare(folder: string): Promise<void> {
-  const { path, packets, telescope } = await simulate(join(folder, 'sim'))
+  const { path, packets, telescope } = await simulateDay(join(folder, 'sim'), PACKETS)
   const bytes = (await stat(path)).size
   print(`${packets} packets, ${(bytes / 1e6).toFixed(0)} MB, node ${process.version}, ${ROUNDS} rounds on one core`)
   const collect = (capture: string, out: string) => [
@@ -82,17 +80,6 @@ function resultLine(name: string, runs: readonly Measured[], packets: number): s
     (packets / median(seconds) / 1e6).toFixed(2).padStart(13),
     resident.toFixed(0).padStart(14),
   ].join(' ')
-}
-
-async function simulate(out: string): Promise<{ path: string; packets: number; telescope: string }> {
-  const shape = ['--scenario', 'single', '--packets', String(PACKETS), '--days', '1', '--seed', '1']
-  await measure([process.execPath, PROGRAM, 'simulate', ...shape, '--out', out], tmpdir())
-  const truth = JSON.parse(await readFile(join(out, 'truth.json'), 'utf8')) as {
-    sensors: { prefixes: string[] }[]
-    captures: { path: string; packets: number }[]
-  }
-  const capture = truth.captures[0]!
-  return { path: join(out, capture.path), packets: capture.packets, telescope: truth.sensors[0]!.prefixes.join(',') }
 }
 
 function print(line: string): void {

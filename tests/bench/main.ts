@@ -3,6 +3,7 @@
  * worth something only beside another from the same run on the same machine.
  */
 const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<void> }>>> = {
+  bytes: () => import('./bytes.ts'),
   collect: () => import('./collect.ts'),
 }
 

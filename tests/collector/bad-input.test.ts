@@ -149,7 +149,7 @@ describe('what the file says it is', () => {
       packets: 1,
       code: 'LINK_TYPE_UNSUPPORTED',
       message:
-        'link type 147 (private use) is not supported, so none of the 1 packets could be read; record on an Ethernet, raw IP, loopback, PPP or "any" interface',
+        'link type 147 (private use) is not supported, so none of the 1 packets could be read; record on an Ethernet, Wi-Fi, raw IP, loopback, PPP or "any" interface',
       offset: null,
     },
   ])('$why', expectError)
