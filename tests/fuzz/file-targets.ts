@@ -23,6 +23,7 @@ const BATCH_CODES: ReadonlySet<string> = new Set([
   'BATCH_INVALID',
   'BATCH_VERSION_UNSUPPORTED',
   'BATCH_SENSOR_MISMATCH',
+  'COMPRESSION_INVALID',
 ])
 
 function drawOptions(random: Random): Partial<CollectorOptions> {
@@ -142,7 +143,7 @@ export const BATCH_TARGET: Target = {
 export function rewriteTarget(root: string): Target {
   return {
     name: 'rewrite',
-    input: 'batch',
+    input: 'upload',
     share: 1,
     async check(bytes) {
       const folder = mkdtempSync(join(root, 'rewrite-'))

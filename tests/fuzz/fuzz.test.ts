@@ -48,7 +48,7 @@ const REACHED: Readonly<Record<string, readonly (ErrorCode | 'good')[]>> = {
   inspect: CAPTURE_CODES,
   collect: ['good', 'CAPTURE_OFF_TELESCOPE', 'CAPTURE_RECORD_INVALID', 'CAPTURE_TRUNCATED'],
   batch: ['good', 'BATCH_INVALID', 'BATCH_VERSION_UNSUPPORTED'],
-  rewrite: ['good', 'BATCH_INVALID'],
+  rewrite: ['good', 'BATCH_INVALID', 'COMPRESSION_INVALID'],
 }
 
 describe('mutated inputs', () => {

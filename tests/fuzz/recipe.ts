@@ -21,16 +21,18 @@ interface Compression {
   readonly compress: (content: Uint8Array) => Uint8Array
 }
 
-export type InputKind = 'capture' | 'frame' | 'batch'
+/** An upload is a batch as it is sent, plain or in gzip. */
+export type InputKind = 'capture' | 'frame' | 'batch' | 'upload'
 
 /** Fast, because what is tested is the reading. */
 const GZIP = { level: 1 } as const
 const MEMBERS = 3
 const ZSTD_BLOCK_BYTES = 2048
+const GZIP_COMPRESSION: Compression = { name: 'gzip', weight: 2, compress: content => gzipSync(content, GZIP) }
 /** Formats that captures are compressed with; the first is "not at all". */
 const COMPRESSIONS: readonly Compression[] = [
   { name: 'none', weight: 36, compress: content => content },
-  { name: 'gzip', weight: 2, compress: content => gzipSync(content, GZIP) },
+  GZIP_COMPRESSION,
   { name: 'gzip in members', weight: 1, compress: gzipMembers },
   { name: 'zstd', weight: 2, compress: zstdBlocks },
   { name: 'gzip in gzip', weight: 1, compress: content => gzipSync(gzipSync(content, GZIP), GZIP) },
@@ -75,12 +77,17 @@ export function drawRecipe(kind: InputKind, corpus: Corpus, random: Random): Rec
   const donor = entries[random.below(entries.length)]!.bytes
   const inner = kind === 'capture' ? shortened(base.bytes, random) : []
   const content = drawSplices(inner.reduce(applySplice, base.bytes), donor, random)
-  const compression = COMPRESSION_LIST[kind === 'capture' ? random.below(COMPRESSION_LIST.length) : 0]!
+  const compression = drawCompression(kind, random)
   const recipe = { base, inner: [...inner, ...content], compression, outer: [] }
   // Damage of the compressed bytes is a kind of its own: half of the cases keep it away from damage of the content.
   if (compression.name === 'none' || random.below(2) === 0) return recipe
   const undamaged = random.below(2) === 0 ? { ...recipe, inner } : recipe
   return { ...undamaged, outer: drawSplices(applyRecipe(undamaged), donor, random) }
+}
+
+function drawCompression(kind: InputKind, random: Random): Compression {
+  if (kind === 'capture') return COMPRESSION_LIST[random.below(COMPRESSION_LIST.length)]!
+  return kind === 'upload' && random.below(4) === 0 ? GZIP_COMPRESSION : COMPRESSIONS[0]!
 }
 
 export function applyRecipe({ base, inner, compression, outer }: Recipe): Uint8Array {

@@ -68,8 +68,7 @@ async function runSeed(cases: SeedCases, root: string, folder: string, enter: (n
     const random = caseRandom(cases.seed, number)
     const target = drawTarget(targets, random)
     const recipe = drawRecipe(target.input, corpus, random)
-    enter(number)
-    await runCase(number, target, recipe)
+    await runCase(number, target, recipe, enter)
   }
 }
 
@@ -82,15 +81,22 @@ async function runFiles(
   for (let number = from; number < files.length; number++) {
     const { target: name, path } = files[number]!
     const recipe = plainRecipe(basename(path), new Uint8Array(readFileSync(path)))
-    enter(number)
-    const outcome = await runCase(number, targetsNamed(name, folder)![0]!, recipe)
+    const outcome = await runCase(number, targetsNamed(name, folder)![0]!, recipe, enter)
     if (outcome !== null) send({ kind: 'outcome', number, outcome })
   }
 }
 
 /** @returns null when something is wrong with how the input was taken; that is told */
-async function runCase(number: number, target: Target, recipe: Recipe): Promise<Outcome | null> {
+async function runCase(
+  number: number,
+  target: Target,
+  recipe: Recipe,
+  enter: (number: number) => void,
+): Promise<Outcome | null> {
   const bytes = applyRecipe(recipe)
+  // What the case before left for the event loop to do, or to throw, is its own.
+  await new Promise(resolve => setImmediate(resolve))
+  enter(number)
   const started = performance.now()
   let checked = await check(target, bytes)
   const milliseconds = performance.now() - started
