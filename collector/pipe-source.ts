@@ -51,7 +51,8 @@ export class PipeSource implements ByteSource {
     let count = 0
     while (count < length && this.filled.length > 0) count += this.copy(target, offset + count, length - count)
     this.bytesRead += count
-    if (!this.isEnded) this.socket.resume()
+    // What comes next needs a buffer behind it: without one, the last would be filled again before it was read.
+    if (!this.isEnded && this.free.length > 0) this.socket.resume()
     return count
   }
 
