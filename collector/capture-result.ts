@@ -39,6 +39,8 @@ export interface ReadOptions {
   readonly onChunk?: (bytesRead: number) => void | Promise<void>
   /** Reading ends after the chunk in which this is aborted, as if the capture ended there. */
   readonly signal?: AbortSignal
+  /** Read at once, at first; for whoever wants the beginning only. */
+  readonly chunkBytes?: number
   /** More decompressed bytes than this are taken for a bomb. */
   readonly contentBytesMax?: number
 }

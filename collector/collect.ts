@@ -3,19 +3,19 @@ import { join } from 'node:path'
 import { parseTelescope } from '../schemas/address.ts'
 import { type CaptureSummary, type CollectSummary, isSensorId } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
-import { Collector } from './collector.ts'
+import { Collector, type CollectorOptions } from './collector.ts'
 import type { DeclaredSpan } from './coverage-recorder.ts'
 import { fileError } from './durable-file.ts'
 import { readOrCreateKey } from './key-file.ts'
 import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { listCaptures } from './list-captures.ts'
 import { Progress } from './progress.ts'
+import { type Stop, stopOnSignal } from './stop-signal.ts'
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-/** Enough for tcpdump to write its buffer; short enough for whoever pressed Ctrl-C. */
-const DRAIN_MILLISECONDS = 2000
+/** With files only, a signal just ends the process: reading them again gives the same batches. */
+const NEVER: Stop = { signal: new AbortController().signal, isAsked: false, release() {} }
 
-interface CollectRequest {
+export interface CollectRequest {
   /** Files, directories, or `-`. */
   readonly captures: readonly string[]
   readonly sensor: string
@@ -42,7 +42,9 @@ interface CollectRequest {
 export async function collect(request: CollectRequest): Promise<CollectSummary> {
   const startedAt = performance.now()
   const collector = openCollector(request)
-  const stop = stopOnSignal(request.captures.includes('-'), request.note)
+  // A quiet pipe would keep the read waiting.
+  const onStop = (): void => void process.stdin.destroy()
+  const stop = request.captures.includes('-') ? stopOnSignal(request.note, { onStop }) : NEVER
   const summaries: CaptureSummary[] = []
   let bytesRead = 0
   let packets = 0
@@ -90,7 +92,11 @@ function unsupportedLinkNote(path: string, packets: number, linkTypes: readonly 
   return `${path}: ${packets} packets dropped: link type ${types} is not supported`
 }
 
-function openCollector(request: CollectRequest): Collector {
+/** Checks what was asked for, makes the output folder and the key, and opens a collector. */
+export function openCollector(
+  request: Omit<CollectRequest, 'captures'>,
+  live: Pick<CollectorOptions, 'journal'> = {},
+): Collector {
   const { sensor, out, note } = request
   if (!isSensorId(sensor)) {
     throw new TelescopeError(
@@ -113,7 +119,7 @@ function openCollector(request: CollectRequest): Collector {
     )
   }
   const { telescopeEpoch, batchSeconds, declared, decodeOptions } = request
-  return new Collector({ sensor, telescope, telescopeEpoch, key, out, batchSeconds, declared, decodeOptions })
+  return new Collector({ sensor, telescope, telescopeEpoch, key, out, batchSeconds, declared, decodeOptions, ...live })
 }
 
 /**
@@ -154,39 +160,4 @@ function totalBytes(captures: readonly (string | CaptureSummary)[]): number | nu
     total += stats.size
   }
   return total
-}
-
-/**
- * Standard input may come from a tcpdump that never ends: a signal ends the reading, and what was read is written as a
- * batch. Ctrl-C reaches tcpdump at the same moment, which then writes what it still holds and closes the pipe: so
- * reading goes on to the end of the input, for DRAIN_MILLISECONDS at most. A second signal stops it at once. With files
- * only, a signal just ends the process: reading them again gives the same batches.
- */
-function stopOnSignal(isLive: boolean, note: (line: string) => void): { signal: AbortSignal; release: () => void } {
-  const controller = new AbortController()
-  if (!isLive) return { signal: controller.signal, release: () => {} }
-  let deadline: NodeJS.Timeout | undefined
-  const stop = (): void => {
-    controller.abort()
-    // Without this a quiet pipe would keep the read waiting.
-    process.stdin.destroy()
-  }
-  const onSignal = (name: string): void => {
-    // The terminal may be gone: what cannot be told any more must not keep the batch from being written.
-    if (name === 'SIGHUP') for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
-    if (deadline) {
-      stop()
-      return
-    }
-    deadline = setTimeout(stop, DRAIN_MILLISECONDS)
-    note(`${name}: writing what was read once the input ends, at the latest after ${DRAIN_MILLISECONDS / 1000} s`)
-  }
-  for (const name of SIGNALS) process.on(name, onSignal)
-  return {
-    signal: controller.signal,
-    release: () => {
-      clearTimeout(deadline)
-      for (const name of SIGNALS) process.off(name, onSignal)
-    },
-  }
 }

@@ -5,17 +5,20 @@ import { type BatchMetadata, type CaptureSummary, PACKETS_PER_BATCH_MAX } from '
 import { TelescopeError } from '../schemas/errors.ts'
 import { SCHEMA_VERSION } from '../schemas/flow.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
-import { BATCH_TEMPORARY_FOLDER, BatchWriter, type WrittenBatch } from './batch-writer.ts'
+import { BATCH_TEMPORARY_FOLDER, type BatchJournal, BatchWriter, type WrittenBatch } from './batch-writer.ts'
+import type { ByteSource } from './byte-source.ts'
 import type { CaptureResult, ReadOptions } from './capture-result.ts'
+import { type CapturePart, captureSummary, offTelescope } from './capture-summary.ts'
 import { PacketCounters } from './counters.ts'
 import { CoverageRecorder, type DeclaredSpan } from './coverage-recorder.ts'
-import { DROP_NOT_FOR_TELESCOPE, DROP_TIME_INVALID } from './drop.ts'
+import { DROP_TIME_INVALID } from './drop.ts'
 import { DstIndex } from './dst-index.ts'
 import { FlowTable } from './flow-table.ts'
 import { FrameShortcut } from './frame-shortcut.ts'
 import { Packet } from './packet.ts'
 import { isTimeValid } from './pcapng-time.ts'
-import { readCapture } from './read-capture.ts'
+import { isAlive } from './process-life.ts'
+import { CaptureReading, readCapture } from './read-capture.ts'
 
 /**
  * From this size on a batch becomes durable while the next packets are read. So many flows are more than a chunk of a
@@ -42,6 +45,8 @@ export interface CollectorOptions {
   readonly declared?: DeclaredSpan | null
   /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts. Default: 0. */
   readonly decodeOptions?: number
+  /** For runs without end: batches are written down in it, one after the other, and are not kept in `batches`. */
+  readonly journal?: BatchJournal
   /** For tests: packets of a batch. */
   readonly packetsMax?: number
   /** For tests: false makes every packet go the general way. */
@@ -117,11 +122,69 @@ export class Collector {
    * @throws OUTPUT_UNWRITABLE, DISK_FULL
    */
   async read(path: string, options: ReadOptions = {}): Promise<{ summary: CaptureSummary; result: CaptureResult }> {
+    this.#begin()
+    const result = await readCapture(path, this.#packet, packet => this.#count(packet), this.#readOptions(options))
+    const part = this.#end()
+    if (part.counted.read !== result.packetsRead) {
+      throw new TelescopeError('INTERNAL', `capture: ${result.packetsRead} packets read, ${part.counted.read} counted`)
+    }
+    const error = result.error ?? offTelescope(part.counted)
+    return { summary: captureSummary({ ...result, path, error }, part), result }
+  }
+
+  /**
+   * A capture that may grow, for `readOn`; whoever opens it closes the source.
+   * @param skip its first packets, which were counted before
+   */
+  openReading(source: ByteSource, skip: number, options: ReadOptions = {}): CaptureReading {
+    let left = skip
+    // The shortcut is closed until the first packet that is counted.
+    const count = (packet: Packet): void => {
+      if (left > 0) left--
+      else this.#count(packet)
+    }
+    return new CaptureReading(source, this.#packet, count, this.#readOptions(options))
+  }
+
+  /**
+   * Counts what a capture holds beyond what was read of it, up to its present end; between two calls other captures may
+   * be read.
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL, and what the journal throws
+   */
+  async readOn(reading: CaptureReading): Promise<CapturePart> {
+    this.#begin()
+    await reading.advance()
+    return this.#end()
+  }
+
+  /** Packets of the batch at hand, dropped ones included. */
+  get packetsOfBatch(): number {
+    return this.#batchPackets
+  }
+
+  /** First Unix second that the batch at hand leaves to later ones. */
+  get windowEnd(): number {
+    return this.#windowEnd
+  }
+
+  /**
+   * Ends the batch at hand before its time; no reading may be under way.
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL, and what the journal throws
+   */
+  endBatch(): void {
+    this.#flush(null)
+    this.#batchPackets = 0
+  }
+
+  #begin(): void {
     this.#captureStart = this.#counters.snapshot()
     this.#captureFirst = Number.POSITIVE_INFINITY
     this.#captureLast = Number.NEGATIVE_INFINITY
     this.#readClock()
-    const result = await readCapture(path, this.#packet, packet => this.#count(packet), {
+  }
+
+  #readOptions(options: ReadOptions): ReadOptions {
+    return {
       ...options,
       // The shortcut knows the first IP header only.
       ...(this.#options.shortcut === false || this.#packet.decodeOptions !== 0 ? {} : { shortcut: this.#shortcut }),
@@ -131,26 +194,16 @@ export class Collector {
         if (this.#finishingCount > FINISHING_MAX) await this.#finishing
         await options.onChunk?.(bytes)
       },
-    })
+    }
+  }
+
+  /** What was counted since `#begin`. */
+  #end(): CapturePart {
     this.#settle()
     this.#shortcut.close()
     this.#counters.assertBalanced()
     const counted = this.#counters.since(this.#captureStart)
-    if (counted.read !== result.packetsRead) {
-      throw new TelescopeError('INTERNAL', `capture: ${result.packetsRead} packets read, ${counted.read} counted`)
-    }
-    const summary: CaptureSummary = {
-      path,
-      format: result.format,
-      packets_read: counted.read,
-      packets_kept: counted.kept,
-      drops: counted.dropsByName(),
-      first_packet: formatMicroseconds(this.#captureFirst),
-      last_packet: formatMicroseconds(this.#captureLast),
-      truncated: result.truncated,
-      error: result.error ?? offTelescope(counted),
-    }
-    return { summary, result }
+    return { counted, first: this.#captureFirst, last: this.#captureLast }
   }
 
   /**
@@ -251,12 +304,15 @@ export class Collector {
       last_packet: last,
     }
     this.#flushed = this.#counters.snapshot()
-    if (metadata.flows > 0 || metadata.spans.length > 0) this.#write(metadata)
+    const isKept = metadata.flows > 0 || metadata.spans.length > 0
+    // A run without end may lose its captures before there is a flow: what it dropped is written down at once.
+    if (isKept || (this.#options.journal && metadata.packets_read > 0)) this.#write(metadata)
     else if (metadata.packets_read > 0) this.#emptyBatches.push(metadata)
   }
 
   #write(metadata: BatchMetadata): void {
-    const writer = new BatchWriter(this.#options.out, metadata)
+    const journal = this.#options.journal ?? null
+    const writer = new BatchWriter(this.#options.out, metadata, journal)
     for (const { columns, rowCount } of this.#table.recordBatches()) writer.writeRows(columns, rowCount)
     const packets = this.#table.countPackets()
     if (packets !== metadata.packets_kept) {
@@ -267,6 +323,10 @@ export class Collector {
       )
     }
     this.#table.clear()
+    if (journal !== null) {
+      writer.finish()
+      return
+    }
     if (writer.byteCount < FINISH_LATER_BYTES) {
       this.#written.push(writer.finish())
       return
@@ -284,22 +344,6 @@ export class Collector {
   }
 }
 
-/** A capture full of packets for others is a wrong `--telescope` or a wrong file: nobody should have to guess. */
-function offTelescope(counted: PacketCounters): CaptureSummary['error'] {
-  const foreign = counted.drops[DROP_NOT_FOR_TELESCOPE]!
-  if (counted.kept > 0 || foreign === 0) return null
-  const message = `capture: none of its ${counted.read} packets is for an address of this telescope; check the telescope's prefixes and the file`
-  return { code: 'CAPTURE_OFF_TELESCOPE', message, offset: null }
-}
-
-/** ISO 8601 with microseconds; null for the infinities that mean "no packet". */
-function formatMicroseconds(microseconds: number): string | null {
-  if (!Number.isFinite(microseconds)) return null
-  const milliseconds = Math.floor(microseconds / 1000)
-  const rest = String(microseconds - milliseconds * 1000).padStart(3, '0')
-  return new Date(milliseconds).toISOString().replace('Z', `${rest}Z`)
-}
-
 /** Removes incomplete files that a killed process left behind; those of living processes stay. */
 function removeAbandoned(out: string): void {
   const folder = join(out, BATCH_TEMPORARY_FOLDER)
@@ -312,14 +356,5 @@ function removeAbandoned(out: string): void {
   for (const name of names) {
     const pid = Number(/^(\d+)-[0-9a-f]{12}$/.exec(name)?.[1] ?? Number.NaN)
     if (Number.isInteger(pid) && pid !== process.pid && !isAlive(pid)) rmSync(join(folder, name), { force: true })
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

@@ -47,12 +47,14 @@ export async function readCaptureSource(
   return reading.result()
 }
 
-class CaptureReading {
+/** One capture at work: `run` reads it whole; or `advance` again and again as it grows, and then `finish`. */
+export class CaptureReading {
+  /** To be closed by whoever made the reading; takes the place of the one that was given when that is compressed. */
   source: ByteSource
   private readonly packet: Packet
   private readonly onPacket: OnPacket
   private readonly options: ReadOptions
-  private buffer = new Uint8Array(CHUNK_BYTES)
+  private buffer: Uint8Array
   /** Bytes in the buffer that were not consumed. */
   private start = 0
   private end = 0
@@ -67,27 +69,49 @@ class CaptureReading {
     this.packet = packet
     this.onPacket = onPacket
     this.options = options
+    this.buffer = new Uint8Array(options.chunkBytes ?? CHUNK_BYTES)
   }
 
   async run(): Promise<void> {
-    const format = await this.openContent()
-    if (format === null) return
-    const parser: CaptureParser =
-      format === 'pcap'
-        ? new PcapParser(this.packet, this.onPacket, this.options.shortcut ?? null)
-        : new PcapngParser(this.packet, this.onPacket, this.options.shortcut ?? null)
-    this.parser = parser
+    if (await this.advance()) await this.finish()
+  }
+
+  /**
+   * Hands over all packets up to the present end of the source.
+   * @returns false when `options.signal` ended it before
+   */
+  async advance(): Promise<boolean> {
+    this.parser ??= await this.openParser()
+    const { parser } = this
+    if (parser === null) return true
     const { signal, onChunk } = this.options
     do {
       this.start = parser.feed(this.buffer, this.start, this.end)
       if (onChunk) await onChunk(this.source.bytesRead)
-      if (signal?.aborted) return
+      if (signal?.aborted) return false
     } while (parser.error === null && (await this.fill()))
+    return true
+  }
+
+  /** Judges the capture when nothing more will come. */
+  async finish(): Promise<void> {
+    const { parser } = this
+    if (parser === null) return
     // Whoever hashes the content wants all of it, also what cannot be parsed.
     if (this.options.onBytes) while (parser.error !== null && (await this.drain())) {}
     const ending = parser.finish(parser.error === null ? this.end - this.start : 0)
     this.isTruncated = ending?.code === 'CAPTURE_TRUNCATED' || this.source.error !== null
     this.error = this.source.error ?? ending ?? parser.warning ?? linkTypeError(parser)
+  }
+
+  /** True when nothing that comes can be read any more. */
+  get isBroken(): boolean {
+    return this.parser === null ? this.error !== null : this.parser.error !== null || this.source.error !== null
+  }
+
+  /** True when what was read ends with a whole record or block. */
+  get isAtRecordEnd(): boolean {
+    return this.start === this.end
   }
 
   result(): Omit<CaptureResult, 'path'> {
@@ -102,6 +126,15 @@ class CaptureReading {
       truncated: this.isTruncated,
       error: this.error,
     }
+  }
+
+  private async openParser(): Promise<CaptureParser | null> {
+    const format = await this.openContent()
+    if (format === null) return null
+    const shortcut = this.options.shortcut ?? null
+    return format === 'pcap'
+      ? new PcapParser(this.packet, this.onPacket, shortcut)
+      : new PcapngParser(this.packet, this.onPacket, shortcut)
   }
 
   /** Finds out the format and decompresses. */

@@ -2,6 +2,7 @@ import type { CaptureSummary, CollectSummary } from '../../schemas/batch.ts'
 import type { Command, CommandArguments } from '../../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
 import { MICROSECONDS, parseTime } from '../../schemas/time.ts'
+import type { CollectRequest } from '../collect.ts'
 import type { DeclaredSpan } from '../coverage-recorder.ts'
 import { DECODE_OPTIONS, DECODE_USAGE, decodeOptions } from '../decode-options.ts'
 import { formatCount } from '../progress.ts'
@@ -9,6 +10,8 @@ import { formatCount } from '../progress.ts'
 export const command: Command = {
   summary: 'turns captures into batches of flows',
   usage: `hirundo collect CAPTURE... --sensor ID --telescope CIDR[,CIDR...] --out DIR [--key FILE] [--json]
+hirundo collect FILE --follow ...        the same for a file that is being written
+hirundo collect DIR --watch ...          the same for a directory into which captures are rotated
 
 Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a directory or -
 (standard input: tcpdump -w - | hirundo collect - ...), pcap or pcapng, plain or gzip. The same packets give the same
@@ -21,11 +24,17 @@ Ctrl-C: no further), and what was read is written.
   --key FILE             key that hides destination addresses, 64 hexadecimal digits, mode 600; made when missing.
                          Default: DIR/ID.key
   --telescope-epoch N    number of the sensor's present prefixes and key, as the hub counts them (default 1)
-  --batch-seconds N      capture time of one batch (default 86400); for live use 300 is usual
+  --follow               goes on when the file grows, and with the file that takes its name when it is replaced
+  --watch                goes on when files in the directory grow and when new ones come (tcpdump -G, -C, -z gzip)
+  --batch-seconds N      capture time of one batch (default 86400; with --follow and --watch 300)
   --listened-since TIME  when the sensor listened, if you know better than the packets; both or none
   --listened-until TIME
 ${DECODE_USAGE}
   --json                 prints one JSON object instead of text
+
+--follow and --watch run until a signal and may be killed at any moment: DIR/ID.state.json says how far each capture was
+read, so that the next start goes on from there and counts each packet once. Leave files where they are until their
+packets are in a batch: for --batch-seconds, or twice that when nothing more comes.
 
 Exit status: 0 all read; 3 something in the input was unreadable or cut short (what could be read is kept); 2 wrong
 usage; 1 a failure of the machine or of Hirundo.`,
@@ -35,7 +44,9 @@ usage; 1 a failure of the machine or of Hirundo.`,
     out: { type: 'string' },
     key: { type: 'string' },
     'telescope-epoch': { type: 'string', default: '1' },
-    'batch-seconds': { type: 'string', default: '86400' },
+    'batch-seconds': { type: 'string' },
+    follow: { type: 'boolean', default: false },
+    watch: { type: 'boolean', default: false },
     'listened-since': { type: 'string' },
     'listened-until': { type: 'string' },
     ...DECODE_OPTIONS,
@@ -43,6 +54,8 @@ usage; 1 a failure of the machine or of Hirundo.`,
   },
   async run({ values, positionals }) {
     if (positionals.length === 0) throw new TelescopeError('USAGE', 'collect: no CAPTURE given')
+    const mode = liveMode(values, positionals)
+    const batchSeconds = mode === null ? BATCH_SECONDS : LIVE_BATCH_SECONDS
     const request = {
       captures: positionals,
       sensor: required(values, 'sensor'),
@@ -50,17 +63,47 @@ usage; 1 a failure of the machine or of Hirundo.`,
       telescopeEpoch: integer(values, 'telescope-epoch', 1, 65_535),
       out: required(values, 'out'),
       keyPath: values['key'] === undefined ? null : String(values['key']),
-      batchSeconds: integer(values, 'batch-seconds', 60, 31 * 86_400),
+      batchSeconds: integer({ 'batch-seconds': batchSeconds, ...values }, 'batch-seconds', 60, 31 * 86_400),
       declared: declaredSpan(values),
       decodeOptions: decodeOptions(values, 'collect'),
       note: (line: string) => void process.stderr.write(`hirundo: ${line}\n`),
     }
     // Loaded here, so that help and wrong usage answer at once.
-    const { collect } = await import('../collect.ts')
-    const summary = await collect(request)
+    const summary = await collectBy(mode, request)
     process.stdout.write(values['json'] === true ? `${JSON.stringify(summary)}\n` : summaryText(summary))
     return summary.captures.some(capture => capture.error !== null) ? EXIT_STATUS.input : 0
   },
+}
+
+const BATCH_SECONDS = '86400'
+/** Short enough for the page to be up to date, long enough for a batch to be worth its way. */
+const LIVE_BATCH_SECONDS = '300'
+
+type LiveMode = 'follow' | 'watch'
+
+async function collectBy(mode: LiveMode | null, request: CollectRequest): Promise<CollectSummary> {
+  if (mode === null) return await (await import('../collect.ts')).collect(request)
+  const { collectLive } = await import('../collect-live.ts')
+  return await collectLive({ ...request, path: request.captures[0]!, mode })
+}
+
+/** @returns null to read to the end and no further */
+function liveMode(values: Values, captures: readonly string[]): LiveMode | null {
+  const mode = values['follow'] === true ? 'follow' : values['watch'] === true ? 'watch' : null
+  if (mode === null) return null
+  if (values['follow'] === values['watch']) throw new TelescopeError('USAGE', 'collect: --follow or --watch, not both')
+  if (captures.length > 1)
+    throw new TelescopeError('USAGE', `collect: --${mode} takes one CAPTURE, not ${captures.length}`)
+  if (captures[0] === '-') {
+    throw new TelescopeError('USAGE', `collect: standard input needs no --${mode}: it is read until it ends`)
+  }
+  if (values['listened-since'] !== undefined || values['listened-until'] !== undefined) {
+    throw new TelescopeError(
+      'USAGE',
+      `collect: --listened-since and --listened-until are for captures that are complete, not for --${mode}`,
+    )
+  }
+  return mode
 }
 
 type Values = CommandArguments['values']
