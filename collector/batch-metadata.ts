@@ -7,6 +7,8 @@ import { SCHEMA_VERSION } from '../schemas/flow.ts'
 
 /** More than our own collector ever writes. */
 const SPANS_MAX = 10_000
+/** Characters of a value that a message shows. */
+const SHOWN_LENGTH = 40
 
 type Json = Record<string, unknown>
 
@@ -113,7 +115,10 @@ function isObject(value: unknown): value is Json {
 
 /** Text from outside, short and on one line, with nothing that a terminal or a log would obey. */
 function showValue(value: unknown): string {
-  return (JSON.stringify(value) ?? 'undefined').slice(0, 40).replace(/[^\x20-\x7e]/g, '?')
+  // Lists within lists can be too deep for JSON.stringify.
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? '[...]' : '{...}'
+  const text = typeof value === 'string' ? JSON.stringify(value.slice(0, SHOWN_LENGTH)) : String(value)
+  return text.slice(0, SHOWN_LENGTH).replace(/[^\x20-\x7e]/g, '?')
 }
 
 function invalid(what: string): never {

@@ -2,11 +2,13 @@ import type { CaptureError } from './capture-result.ts'
 
 /** A larger record is refused: libpcap's MAXIMUM_SNAPLEN. */
 export const CAPTURED_LENGTH_MAX = 262_144
+/** Link types of a capture that are told; a hostile one can name all 65 536, each in a few bytes. */
+export const LINK_TYPES_TOLD_MAX = 16
 
 /** Turns the bytes of a capture, fed in pieces of any size, into packets. */
 export interface CaptureParser {
-  readonly format: 'pcap' | 'pcapng'
-  /** Link types in order of appearance. */
+  readonly format: 'pcap' | 'pcapng' | 'snoop'
+  /** Link types in order of appearance, the first LINK_TYPES_TOLD_MAX. */
   readonly linkTypes: readonly number[]
   /** Packets handed over. */
   readonly packetsRead: number

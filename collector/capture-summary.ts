@@ -1,7 +1,6 @@
 import type { CaptureSummary } from '../schemas/batch.ts'
 import type { CaptureResult } from './capture-result.ts'
 import type { PacketCounters } from './counters.ts'
-import { DROP_NOT_FOR_TELESCOPE } from './drop.ts'
 
 /** What was counted of a capture. */
 export interface CapturePart {
@@ -29,10 +28,9 @@ export function captureSummary(
 }
 
 /** A capture full of packets for others is a wrong `--telescope` or a wrong file: nobody should have to guess. */
-export function offTelescope(counted: PacketCounters): CaptureSummary['error'] {
-  const foreign = counted.drops[DROP_NOT_FOR_TELESCOPE]!
-  if (counted.kept > 0 || foreign === 0) return null
-  const message = `capture: none of its ${counted.read} packets is for an address of this telescope; check the telescope's prefixes and the file`
+export function offTelescope(read: number, kept: number, foreign: number): CaptureSummary['error'] {
+  if (kept > 0 || foreign === 0) return null
+  const message = `capture: none of its ${read} packets is for an address of this telescope; check the telescope's prefixes and the file`
   return { code: 'CAPTURE_OFF_TELESCOPE', message, offset: null }
 }
 

@@ -5,7 +5,8 @@ import { TelescopeError } from '../schemas/errors.ts'
 import { type CaptureFile, captureFile, captureFilesIn } from './capture-files.ts'
 import { identifyCapture } from './capture-identity.ts'
 import { ChangeWaker } from './change-waker.ts'
-import { type CollectRequest, openCollector } from './collect.ts'
+import { type CollectRequest, collectorOptions } from './collect.ts'
+import { Collector } from './collector.ts'
 import { LiveReader } from './live-reader.ts'
 import { LiveState } from './live-state.ts'
 import { Progress } from './progress.ts'
@@ -17,7 +18,7 @@ const POLL_MILLISECONDS = 1000
 const DRAIN_POLL_MILLISECONDS = 100
 const DRAIN_QUIET_MILLISECONDS = 500
 
-interface LiveRequest extends Omit<CollectRequest, 'captures' | 'declared'> {
+interface LiveRequest extends Omit<CollectRequest, 'captures' | 'declared' | 'jobs'> {
   /** The file to follow, or the folder to watch. */
   readonly path: string
   readonly mode: 'follow' | 'watch'
@@ -32,11 +33,10 @@ export async function collectLive(request: LiveRequest): Promise<CollectSummary>
   const { path, mode, note, batchSeconds } = request
   await checkPath(path, mode)
   const state = new LiveState(request.out, request.sensor)
-  const collector = openCollector({ ...request, declared: null }, { journal: state })
+  const collector = new Collector({ ...collectorOptions({ ...request, declared: null }), journal: state })
   state.open(note)
   const waker = new ChangeWaker(mode === 'watch' ? path : dirname(path))
-  const wake = (): void => waker.wake()
-  const stop = stopOnSignal(note, { onAsked: wake, onStop: wake })
+  const stop = stopOnSignal(note, () => waker.wake())
   const progress = new Progress(null)
   const reader = new LiveReader({
     collector,

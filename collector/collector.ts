@@ -11,7 +11,7 @@ import type { CaptureResult, ReadOptions } from './capture-result.ts'
 import { type CapturePart, captureSummary, offTelescope } from './capture-summary.ts'
 import { PacketCounters } from './counters.ts'
 import { CoverageRecorder, type DeclaredSpan } from './coverage-recorder.ts'
-import { DROP_TIME_INVALID } from './drop.ts'
+import { DROP_NOT_FOR_TELESCOPE, DROP_TIME_INVALID } from './drop.ts'
 import { DstIndex } from './dst-index.ts'
 import { FlowTable } from './flow-table.ts'
 import { FrameShortcut } from './frame-shortcut.ts'
@@ -19,6 +19,7 @@ import { Packet } from './packet.ts'
 import { isTimeValid } from './pcapng-time.ts'
 import { isAlive } from './process-life.ts'
 import { CaptureReading, readCapture } from './read-capture.ts'
+import type { CountedSegment, Segment } from './segment.ts'
 
 /**
  * From this size on a batch becomes durable while the next packets are read. So many flows are more than a chunk of a
@@ -45,6 +46,8 @@ export interface CollectorOptions {
   readonly declared?: DeclaredSpan | null
   /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts. Default: 0. */
   readonly decodeOptions?: number
+  /** Latest Unix second that a packet can have; by default this machine's clock and a day, looked at again and again. */
+  readonly secondsMax?: number
   /** For runs without end: batches are written down in it, one after the other, and are not kept in `batches`. */
   readonly journal?: BatchJournal
   /** For tests: packets of a batch. */
@@ -123,12 +126,14 @@ export class Collector {
    */
   async read(path: string, options: ReadOptions = {}): Promise<{ summary: CaptureSummary; result: CaptureResult }> {
     this.#begin()
-    const result = await readCapture(path, this.#packet, packet => this.#count(packet), this.#readOptions(options))
+    const count = (packet: Packet): void => this.#count(packet)
+    const result = await readCapture(path, this.#packet, count, this.#readOptions(options))
     const part = this.#end()
-    if (part.counted.read !== result.packetsRead) {
-      throw new TelescopeError('INTERNAL', `capture: ${result.packetsRead} packets read, ${part.counted.read} counted`)
+    const { read, kept, drops } = part.counted
+    if (read !== result.packetsRead) {
+      throw new TelescopeError('INTERNAL', `capture: ${result.packetsRead} packets read, ${read} counted`)
     }
-    const error = result.error ?? offTelescope(part.counted)
+    const error = result.error ?? offTelescope(read, kept, drops[DROP_NOT_FOR_TELESCOPE]!)
     return { summary: captureSummary({ ...result, path, error }, part), result }
   }
 
@@ -189,7 +194,7 @@ export class Collector {
       // The shortcut knows the first IP header only.
       ...(this.#options.shortcut === false || this.#packet.decodeOptions !== 0 ? {} : { shortcut: this.#shortcut }),
       onChunk: async bytes => {
-        this.#settle()
+        this.#takeShortcut()
         this.#readClock()
         if (this.#finishingCount > FINISHING_MAX) await this.#finishing
         await options.onChunk?.(bytes)
@@ -199,11 +204,34 @@ export class Collector {
 
   /** What was counted since `#begin`. */
   #end(): CapturePart {
-    this.#settle()
+    this.#takeShortcut()
     this.#shortcut.close()
     this.#counters.assertBalanced()
     const counted = this.#counters.since(this.#captureStart)
     return { counted, first: this.#captureFirst, last: this.#captureLast }
+  }
+
+  /**
+   * Counts one segment of a run whose other segments others count, and writes its batch. The batch is durable when
+   * `settle` has resolved.
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL
+   */
+  async count(segment: Segment): Promise<CountedSegment> {
+    this.#batchPackets = 0
+    this.#windowEnd = segment.windowEnd
+    this.#coverage.resume(segment.from)
+    const before = this.#written.length
+    const summaries: CaptureSummary[] = []
+    for (const { path, range } of segment.parts) summaries.push((await this.read(path, { range })).summary)
+    if (this.#batchPackets > 0 || segment.next === null) this.#flush(segment.next)
+    const emptyBatches = this.#emptyBatches
+    this.#emptyBatches = []
+    return { summaries, batches: this.#written.length - before, emptyBatches }
+  }
+
+  /** Resolves when all batches that were written are durable. */
+  async settle(): Promise<void> {
+    await this.#finishing
   }
 
   /**
@@ -215,13 +243,17 @@ export class Collector {
     await this.#finishing
     this.#flush(null)
     await this.#finishing
-    if (this.#written.length === 0) return
-    for (const metadata of this.#emptyBatches) this.#written.push(new BatchWriter(this.#options.out, metadata).finish())
+    if (this.#written.length > 0) this.writeEmptyBatches(this.#emptyBatches)
     this.#emptyBatches = []
   }
 
+  /** Writes batches that hold no flows. */
+  writeEmptyBatches(batches: readonly BatchMetadata[]): void {
+    for (const metadata of batches) this.#written.push(new BatchWriter(this.#options.out, metadata).finish())
+  }
+
   /** Counts what the shortcut has taken since the last packet that went the general way, or since the last call. */
-  #settle(): void {
+  #takeShortcut(): void {
     const { packets } = this.#shortcut
     if (packets === 0) return
     const { microseconds } = this.#shortcut
@@ -242,11 +274,11 @@ export class Collector {
   }
 
   #readClock(): void {
-    this.#secondsMax = Math.floor(Date.now() / 1000) + CLOCK_MARGIN_SECONDS
+    this.#secondsMax = this.#options.secondsMax ?? latestSecond()
   }
 
   #count(packet: Packet): void {
-    this.#settle()
+    this.#takeShortcut()
     const { seconds } = packet
     const hasTime = isTimeValid(seconds) && seconds <= this.#secondsMax
     const microseconds = seconds * MICROSECONDS + Math.trunc(packet.nanoseconds / 1000)
@@ -342,6 +374,11 @@ export class Collector {
     // Whoever awaits it gets the error; until then it is not lost, only late.
     this.#finishing.catch(() => {})
   }
+}
+
+/** Latest Unix second that a packet can have by this machine's clock. */
+export function latestSecond(): number {
+  return Math.floor(Date.now() / 1000) + CLOCK_MARGIN_SECONDS
 }
 
 /** Removes incomplete files that a killed process left behind; those of living processes stay. */

@@ -16,6 +16,9 @@ export class CoverageRecorder {
   /** Start of the declared time that no batch has yet. */
   #declaredFrom: number
   #declaredPackets = 0
+  /** Unix microseconds of the earliest and latest of these. */
+  #declaredFirst = Number.POSITIVE_INFINITY
+  #declaredLast = Number.NEGATIVE_INFINITY
   /** Packets before the declared span; all packets when nothing is declared. */
   #before = new SpanTracker()
   #after = new SpanTracker()
@@ -26,6 +29,12 @@ export class CoverageRecorder {
   constructor(declared: DeclaredSpan | null) {
     this.#declared = declared
     this.#declaredFrom = declared?.from ?? 0
+  }
+
+  /** Takes the declared time before this, Unix microseconds, for what earlier batches have. */
+  resume(from: number): void {
+    if (this.#declared === null) return
+    this.#declaredFrom = Math.min(Math.max(from, this.#declared.from), this.#declared.to)
   }
 
   /** True when the batch must end before the next packet. */
@@ -48,7 +57,7 @@ export class CoverageRecorder {
     const declared = this.#declared
     if (declared === null || microseconds < declared.from) this.#before.add(microseconds)
     else if (microseconds >= declared.to) this.#after.add(microseconds)
-    else this.#declaredPackets++
+    else this.#addDeclared(microseconds, 1)
   }
 
   /**
@@ -61,7 +70,13 @@ export class CoverageRecorder {
     const declared = this.#declared
     if (declared === null || microseconds < declared.from) this.#before.addFollowing(microseconds, packets)
     else if (microseconds >= declared.to) this.#after.addFollowing(microseconds, packets)
-    else this.#declaredPackets += packets
+    else this.#addDeclared(microseconds, packets)
+  }
+
+  #addDeclared(microseconds: number, packets: number): void {
+    this.#declaredPackets += packets
+    if (microseconds < this.#declaredFirst) this.#declaredFirst = microseconds
+    if (microseconds > this.#declaredLast) this.#declaredLast = microseconds
   }
 
   /** First time after this one at which the declared span begins or ends; infinity when it does not. */
@@ -73,13 +88,15 @@ export class CoverageRecorder {
   /**
    * Ends a batch.
    * @param next Unix microseconds of the packet that opens the next batch; null at the end of the run
-   * @returns spans in order, disjoint
+   * @returns spans in order, disjoint; those of different batches overlap where packets came late
    */
   take(next: number | null): ListenedSpan[] {
     const spans = [...this.#before.inferredSpans(), ...this.#takeDeclared(next), ...this.#after.inferredSpans()]
     this.#before.clear()
     this.#after.clear()
     this.#declaredPackets = 0
+    this.#declaredFirst = Number.POSITIVE_INFINITY
+    this.#declaredLast = Number.NEGATIVE_INFINITY
     this.#first = Number.POSITIVE_INFINITY
     this.#last = Number.NEGATIVE_INFINITY
     return spans
@@ -90,6 +107,11 @@ export class CoverageRecorder {
     const from = this.#declaredFrom
     const to = next === null ? this.#declared.to : Math.min(Math.max(next, from), this.#declared.to)
     this.#declaredFrom = to
-    return to > from ? [{ from, to, basis: 'declared', packets: this.#declaredPackets }] : []
+    if (to > from) return [{ from, to, basis: 'declared', packets: this.#declaredPackets }]
+    if (this.#declaredPackets === 0) return []
+    // Late packets of time that an earlier batch has: a batch with packets says when it listened.
+    return [
+      { from: this.#declaredFirst, to: this.#declaredLast + 1, basis: 'declared', packets: this.#declaredPackets },
+    ]
   }
 }

@@ -14,6 +14,7 @@ export class GrowingFile implements ByteSource {
   bytesRead = 0
   error: CaptureError | null = null
   #descriptor: number
+  #isClosed = false
   #bytesOfTurn = 0
   #head: Buffer
 
@@ -38,7 +39,7 @@ export class GrowingFile implements ByteSource {
   }
 
   async read(target: Uint8Array, offset: number, length: number): Promise<number> {
-    if (this.error) return 0
+    if (this.error || this.#isClosed) return 0
     try {
       const count = readSync(this.#descriptor, target, offset, length, this.bytesRead)
       this.bytesRead += count
@@ -70,7 +71,8 @@ export class GrowingFile implements ByteSource {
   }
 
   async close(): Promise<void> {
-    closeSync(this.#descriptor)
+    if (!this.#isClosed) closeSync(this.#descriptor)
+    this.#isClosed = true
   }
 
   #readHead(): Buffer {

@@ -1,6 +1,6 @@
-import { createReadStream } from 'node:fs'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import type { Readable } from 'node:stream'
 import { TelescopeError } from '../schemas/errors.ts'
 
 /** What the hub made of an upload; `body` is null when the answer is no JSON. */
@@ -17,9 +17,10 @@ const ANSWER_BYTES_MAX = 64 * 1024
 interface BatchUpload {
   readonly hub: URL
   readonly token: string
+  /** SHA-256 and count of the bytes of the body. */
   readonly sha256: string
-  readonly path: string
   readonly byteCount: number
+  readonly body: Readable
   readonly signal: AbortSignal
 }
 
@@ -41,13 +42,14 @@ export function parseHubUrl(text: string): URL {
 }
 
 /**
- * Puts one batch to the hub.
- * @throws HUB_UNREACHABLE when there is no answer; ENOENT as it comes when the file has gone
+ * Puts one batch to the hub, compressed with gzip. That is no Content-Encoding, which whoever is on the way may undo:
+ * the digest that names the upload is of the compressed bytes.
+ * @throws HUB_UNREACHABLE when there is no answer; errors of the body as they come
  */
 export async function putBatch(upload: BatchUpload): Promise<HubAnswer> {
   const url = new URL(`api/v1/batches/${upload.sha256}`, upload.hub)
   const open = url.protocol === 'https:' ? httpsRequest : httpRequest
-  const file = createReadStream(upload.path)
+  const { body } = upload
   try {
     return await new Promise<HubAnswer>((resolve, reject) => {
       const call = open(url, {
@@ -55,7 +57,7 @@ export async function putBatch(upload: BatchUpload): Promise<HubAnswer> {
         signal: upload.signal,
         headers: {
           authorization: `Bearer ${upload.token}`,
-          'content-type': 'application/vnd.apache.arrow.stream',
+          'content-type': 'application/gzip',
           'content-length': upload.byteCount,
         },
       })
@@ -69,14 +71,14 @@ export async function putBatch(upload: BatchUpload): Promise<HubAnswer> {
       call.on('error', error => {
         if (!isAnswered) reject(unreachable(upload.hub, error))
       })
-      file.on('error', error => {
+      body.on('error', error => {
         call.destroy()
         reject(error)
       })
-      file.pipe(call)
+      body.pipe(call)
     })
   } finally {
-    file.destroy()
+    body.destroy()
   }
 }
 

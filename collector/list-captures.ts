@@ -35,7 +35,7 @@ async function capturesIn(folder: string): Promise<string[]> {
     if (firstSeconds !== null) found.push({ path, firstSeconds })
   }
   if (found.length === 0) {
-    const message = `directory ${folder}: no file in it is a pcap or pcapng capture, plain or gzip`
+    const message = `directory ${folder}: no file in it is a capture (pcap, pcapng or snoop, plain or compressed with gzip, zstd or xz)`
     throw new TelescopeError('CAPTURE_NOT_FOUND', message, { path: folder })
   }
   // Names decide between equals, and they come sorted.

@@ -6,6 +6,7 @@ import type { Collector } from './collector.ts'
 import { shrunken } from './growing-file.ts'
 import { LiveCapture } from './live-capture.ts'
 import type { LiveState } from './live-state.ts'
+import { visibleText } from './visible-text.ts'
 
 /** A compressed file is read when it was left alone for so long: its last bytes tell whether it is whole. */
 const STABLE_MILLISECONDS = 2000
@@ -160,7 +161,7 @@ export class LiveReader {
     const key = fileKey(file)
     if (this.#options.isSingle && this.#singleKey !== '' && this.#singleKey !== key) {
       this.#options.note(
-        `${file.path}: another file has this name now; it is read from its beginning, after the last of the old one`,
+        `${visibleText(file.path)}: another file has this name now; it is read from its beginning, after the last of the old one`,
       )
     }
     this.#singleKey = key
@@ -346,7 +347,7 @@ export class LiveReader {
   #report(summary: CaptureSummary): void {
     const { error } = summary
     // A run without end says at once what its summary would say months later.
-    if (error !== null) this.#options.note(`${summary.path}: ${error.message} [${error.code}]`)
+    if (error !== null) this.#options.note(`${visibleText(summary.path)}: ${error.message} [${error.code}]`)
     this.summaries.push(summary)
     if (this.summaries.length <= SUMMARIES_MAX) return
     const place = this.summaries.findIndex(earlier => earlier.error === null)

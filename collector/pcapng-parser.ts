@@ -1,4 +1,4 @@
-import { CAPTURED_LENGTH_MAX, type CaptureParser } from './capture-parser.ts'
+import { CAPTURED_LENGTH_MAX, type CaptureParser, LINK_TYPES_TOLD_MAX } from './capture-parser.ts'
 import type { CaptureError } from './capture-result.ts'
 import { clearDecoded, decode } from './decode.ts'
 import { DROP_INTERFACE_UNKNOWN, DROP_NONE, DROP_TIME_INVALID } from './drop.ts'
@@ -7,7 +7,11 @@ import type { Framing, OnPacket, Packet, RecordShortcut } from './packet.ts'
 import { isTimeValid, PcapngClock } from './pcapng-time.ts'
 import { be32, le32 } from './word.ts'
 
-/** pcapng, as draft-ietf-opsawg-pcapng describes it. Blocks that hold no packet are skipped. */
+/**
+ * pcapng, as draft-ietf-opsawg-pcapng describes it. Skipped by their length, because they hold neither packets nor what
+ * is needed to read packets: name resolution (4), systemd journal (9), decryption secrets (10), custom blocks (0xBAD and
+ * 0x40000BAD) and every type that is not known here.
+ */
 
 const SECTION_HEADER = 0x0a0d_0d0a
 const INTERFACE_DESCRIPTION = 1
@@ -31,6 +35,12 @@ const INTERFACES_MAX = 65_536
 const OPTION_IF_TSRESOL = 9
 const OPTION_IF_TSOFFSET = 14
 const OPTION_ISB_IFDROP = 5
+const OPTION_ISB_OSDROP = 7
+const OPTION_EPB_DROPCOUNT = 4
+/** In the drop count of an obsolete packet block: not known. */
+const DROPS_UNKNOWN = 0xffff
+/** No machine counts this far, and sums of thousands of such counts are exact. */
+const COUNT_MAX = 2n ** 40n
 const RESOLUTION_MICROSECONDS = 6
 const RESOLUTION_NANOSECONDS = 9
 
@@ -38,10 +48,12 @@ interface Interface {
   readonly linkType: number
   readonly snapLength: number
   readonly clock: PcapngClock
-  /** Packets lost, by the last statistics block. */
+  /** Packets lost, by the last statistics block; null until one says so. */
   drops: number | null
   /** Null when its packets are not ones that a shortcut may read. */
   readonly framing: Framing | null
+  /** Packets lost, by the sum over the packet blocks; null until one says so. */
+  packetDrops: number | null
 }
 
 /** True when the four bytes at the offset begin a pcapng; the block type reads the same in both byte orders. */
@@ -63,6 +75,10 @@ export class PcapngParser implements CaptureParser {
   private isLittleEndian = true
   private interfaces: Interface[] = []
   private dropsOfEarlierSections: number | null = null
+  /** Of the interface described last, and what it was made for. */
+  private clock: PcapngClock | null = null
+  private clockResolution = 0
+  private clockOffsetSeconds = 0
 
   private readonly shortcut: RecordShortcut | null
   /** Of the interface of the packet before. */
@@ -76,7 +92,8 @@ export class PcapngParser implements CaptureParser {
 
   get interfaceDrops(): number | null {
     return this.interfaces.reduce(
-      (sum, { drops }) => (drops === null ? sum : (sum ?? 0) + drops),
+      // Both count the same packets, so only one of them counts.
+      (sum, { drops, packetDrops }) => addDrops(sum, drops ?? packetDrops),
       this.dropsOfEarlierSections,
     )
   }
@@ -99,8 +116,9 @@ export class PcapngParser implements CaptureParser {
       const length = this.read32(bytes, at + 4)
       // Some writers leave the padding out of the length, so it is rounded up, as Wireshark does.
       const blockBytes = (length + 3) & ~3
-      if (length < (isSection ? SECTION_HEADER_BYTES_MIN : BLOCK_OVERHEAD_BYTES) || length > BLOCK_BYTES_MAX) {
-        this.fail('CAPTURE_RECORD_INVALID', `block length ${length} is impossible`)
+      const lengthMin = isSection ? SECTION_HEADER_BYTES_MIN : BLOCK_OVERHEAD_BYTES
+      if (length < lengthMin || length > BLOCK_BYTES_MAX) {
+        this.fail('CAPTURE_RECORD_INVALID', `block length ${length} is not ${lengthMin} to ${BLOCK_BYTES_MAX}`)
         break
       }
       if (blockBytes > end - at) break
@@ -186,7 +204,7 @@ export class PcapngParser implements CaptureParser {
     if (resolutionAt >= 0) resolution = bytes[resolutionAt]!
     const offsetAt = this.findOption(bytes, at + 16, end, OPTION_IF_TSOFFSET, 8)
     if (offsetAt >= 0) offsetSeconds = Number(BigInt.asIntN(64, this.read64(bytes, offsetAt)))
-    const clock = new PcapngClock(resolution, offsetSeconds)
+    const clock = this.clockFor(resolution, offsetSeconds)
     const isPlain = this.isLittleEndian && linkType === LINK_ETHERNET && offsetSeconds === 0
     const ticksPerSecond =
       resolution === RESOLUTION_MICROSECONDS ? 1e6 : resolution === RESOLUTION_NANOSECONDS ? 1e9 : 0
@@ -197,8 +215,19 @@ export class PcapngParser implements CaptureParser {
       drops: null,
       framing:
         isPlain && ticksPerSecond > 0 ? { isPcapng: true, ticksPerSecond, interfaceId: this.interfaces.length } : null,
+      packetDrops: null,
     })
-    if (!this.linkTypes.includes(linkType)) this.linkTypes.push(linkType)
+    if (this.linkTypes.length < LINK_TYPES_TOLD_MAX && !this.linkTypes.includes(linkType)) this.linkTypes.push(linkType)
+  }
+
+  /** A clock is read right after it is set, so neighbours that count time alike share one: it is costly to make. */
+  private clockFor(resolution: number, offsetSeconds: number): PcapngClock {
+    if (this.clock === null || resolution !== this.clockResolution || offsetSeconds !== this.clockOffsetSeconds) {
+      this.clock = new PcapngClock(resolution, offsetSeconds)
+      this.clockResolution = resolution
+      this.clockOffsetSeconds = offsetSeconds
+    }
+    return this.clock
   }
 
   private read64(bytes: Uint8Array, at: number): bigint {
@@ -231,6 +260,15 @@ export class PcapngParser implements CaptureParser {
     const captured = this.read32(bytes, at + 20)
     this.packet.originalLength = this.read32(bytes, at + 24)
     this.readPacket(bytes, frame, end, captured, this.read32(bytes, at + 8), at + 12)
+    const optionsAt = frame + ((captured + 3) & ~3)
+    if (end - optionsAt >= 4) this.readPacketOptions(bytes, at, optionsAt, end)
+  }
+
+  /** epb_dropcount: packets lost since the one before on this interface (section 4.3). */
+  private readPacketOptions(bytes: Uint8Array, at: number, optionsAt: number, end: number): void {
+    const dropsAt = this.findOption(bytes, optionsAt, end, OPTION_EPB_DROPCOUNT, 8)
+    const source = this.interfaces[this.read32(bytes, at + 8)]
+    if (source && dropsAt >= 0) source.packetDrops = addDrops(source.packetDrops, this.readCount(bytes, dropsAt))
   }
 
   private readObsoletePacket(bytes: Uint8Array, at: number, end: number): void {
@@ -241,6 +279,9 @@ export class PcapngParser implements CaptureParser {
     }
     const captured = this.read32(bytes, at + 20)
     this.packet.originalLength = this.read32(bytes, at + 24)
+    const source = this.interfaces[this.read16(bytes, at + 8)]
+    const drops = this.read16(bytes, at + 10)
+    if (source && drops !== DROPS_UNKNOWN) source.packetDrops = addDrops(source.packetDrops, drops)
     this.readPacket(bytes, frame, end, captured, this.read16(bytes, at + 8), at + 12)
   }
 
@@ -302,7 +343,22 @@ export class PcapngParser implements CaptureParser {
   private readStatistics(bytes: Uint8Array, at: number, end: number): void {
     if (end - at < 20) return
     const source = this.interfaces[this.read32(bytes, at + 8)]
-    const dropsAt = this.findOption(bytes, at + 20, end, OPTION_ISB_IFDROP, 8)
-    if (source && dropsAt >= 0) source.drops = Number(this.read64(bytes, dropsAt))
+    if (!source) return
+    let drops: number | null = null
+    for (const option of [OPTION_ISB_IFDROP, OPTION_ISB_OSDROP]) {
+      const dropsAt = this.findOption(bytes, at + 20, end, option, 8)
+      if (dropsAt >= 0) drops = addDrops(drops, this.readCount(bytes, dropsAt))
+    }
+    source.drops = drops ?? source.drops
   }
+
+  /** @returns null for a count above COUNT_MAX, such as the all ones that some writers mean "unknown" by */
+  private readCount(bytes: Uint8Array, at: number): number | null {
+    const count = this.read64(bytes, at)
+    return count <= COUNT_MAX ? Number(count) : null
+  }
+}
+
+function addDrops(sum: number | null, drops: number | null): number | null {
+  return drops === null ? sum : (sum ?? 0) + drops
 }

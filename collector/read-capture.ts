@@ -1,12 +1,22 @@
-import { type ByteSource, openByteSource } from './byte-source.ts'
-import { type CaptureFormat, captureFormat, describeUnknownFormat, MAGIC_BYTES } from './capture-format.ts'
+import type { ByteSource } from './byte-source.ts'
+import {
+  type CaptureFormat,
+  captureFormat,
+  DESCRIBED_BYTES,
+  describeUnknownFormat,
+  MAGIC_BYTES,
+} from './capture-format.ts'
 import type { CaptureParser } from './capture-parser.ts'
 import type { CaptureError, CaptureResult, ReadOptions } from './capture-result.ts'
-import { GunzipSource } from './gunzip-source.ts'
+import { compressionOf } from './compression.ts'
+import { DecompressingSource } from './decompressing-source.ts'
 import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
+import { openByteSource } from './open-byte-source.ts'
 import type { OnPacket, Packet } from './packet.ts'
-import { PcapParser } from './pcap-parser.ts'
+import { FILE_HEADER_BYTES, PcapParser } from './pcap-parser.ts'
 import { PcapngParser } from './pcapng-parser.ts'
+import { RangeSource } from './range-source.ts'
+import { SnoopParser } from './snoop-parser.ts'
 
 /** Read at once, into one buffer that is reused: large enough to make calls rare, small enough for the cache. */
 export const CHUNK_BYTES = 1024 * 1024
@@ -15,7 +25,7 @@ const CONTENT_BYTES_MAX = 256 * 1024 ** 3
 
 /**
  * Reads a file, or standard input for `-`, and hands each packet to `onPacket`, filled into `packet`, in the order of
- * the capture. gzip is recognised by content.
+ * the capture. Format and compression are told by content, never by name.
  *
  * Memory is one buffer of CHUNK_BYTES, grown up to the largest record or block that really is in the capture.
  *
@@ -28,7 +38,9 @@ export async function readCapture(
   onPacket: OnPacket,
   options: ReadOptions = {},
 ): Promise<CaptureResult> {
-  return { path, ...(await readCaptureSource(openByteSource(path), packet, onPacket, options)) }
+  const { range } = options
+  const source = range ? new RangeSource(path, FILE_HEADER_BYTES, range) : openByteSource(path)
+  return { path, ...(await readCaptureSource(source, packet, onPacket, options)) }
 }
 
 /** The same for bytes from elsewhere; closes the source. */
@@ -39,9 +51,13 @@ export async function readCaptureSource(
   options: ReadOptions = {},
 ): Promise<Omit<CaptureResult, 'path'>> {
   const reading = new CaptureReading(source, packet, onPacket, options)
+  // A quiet pipe would keep the read waiting.
+  const onAbort = (): void => void reading.source.close()
+  options.signal?.addEventListener('abort', onAbort)
   try {
     await reading.run()
   } finally {
+    options.signal?.removeEventListener('abort', onAbort)
     await reading.source.close()
   }
   return reading.result()
@@ -114,12 +130,31 @@ export class CaptureReading {
     return this.start === this.end
   }
 
+  private async openParser(): Promise<CaptureParser | null> {
+    const format = await this.openContent()
+    if (format === null) return null
+    const parser = this.createParser(format)
+    const { range } = this.options
+    if (range && parser instanceof PcapParser) {
+      // Only the file header has come so far.
+      this.start = parser.feed(this.buffer, this.start, this.end)
+      parser.skipTo(range.start, range.packetsBefore)
+    }
+    return parser
+  }
+
+  private createParser(format: CaptureFormat): CaptureParser {
+    if (format === 'pcap') return new PcapParser(this.packet, this.onPacket, this.options.shortcut ?? null)
+    if (format === 'pcapng') return new PcapngParser(this.packet, this.onPacket, this.options.shortcut ?? null)
+    return new SnoopParser(this.packet, this.onPacket)
+  }
+
   result(): Omit<CaptureResult, 'path'> {
     const { parser } = this
     return {
       format: parser === null ? null : parser.format + this.compression,
       linkTypes: parser?.linkTypes ?? [],
-      packetsRead: parser?.packetsRead ?? 0,
+      packetsRead: (parser?.packetsRead ?? 0) - (this.options.range?.packetsBefore ?? 0),
       bytesRead: this.source.bytesRead,
       contentBytes: this.contentBytes,
       interfaceDrops: parser?.interfaceDrops ?? null,
@@ -128,39 +163,35 @@ export class CaptureReading {
     }
   }
 
-  private async openParser(): Promise<CaptureParser | null> {
-    const format = await this.openContent()
-    if (format === null) return null
-    const shortcut = this.options.shortcut ?? null
-    return format === 'pcap'
-      ? new PcapParser(this.packet, this.onPacket, shortcut)
-      : new PcapngParser(this.packet, this.onPacket, shortcut)
-  }
-
   /** Finds out the format and decompresses. */
-  private async openContent(): Promise<Exclude<CaptureFormat, 'gzip'> | null> {
-    let format = await this.readMagic()
-    if (format === 'gzip') {
+  private async openContent(): Promise<CaptureFormat | null> {
+    await this.readAtLeast(MAGIC_BYTES)
+    const compression = compressionOf(this.buffer, this.end)
+    if (compression !== null) {
       const head = this.buffer.slice(0, this.end)
-      this.source = new GunzipSource(this.source, head, this.options.contentBytesMax ?? CONTENT_BYTES_MAX)
-      this.compression = ' (gzip)'
+      const contentBytesMax = this.options.contentBytesMax ?? CONTENT_BYTES_MAX
+      this.source = new DecompressingSource(compression, this.source, head, contentBytesMax)
+      this.compression = ` (${compression.name})`
       this.end = 0
-      format = await this.readMagic()
+      await this.readAtLeast(MAGIC_BYTES)
     }
+    const format = captureFormat(this.buffer, this.end)
+    // What is no capture is described by the same bytes, however they arrive.
+    if (format === null) await this.readAtLeast(DESCRIBED_BYTES)
     this.counted(0)
-    if (format !== null && format !== 'gzip') return format
-    this.isTruncated = this.source.error !== null && this.contentBytes > 0
-    this.error = this.source.error ?? this.formatError()
+    if (format !== null) return format
+    const { error } = this.source
+    this.isTruncated = error !== null && (error.code === 'COMPRESSION_INVALID' || this.contentBytes > 0)
+    this.error = error ?? this.formatError()
     return null
   }
 
-  private async readMagic(): Promise<CaptureFormat | null> {
-    while (this.end < MAGIC_BYTES) {
+  private async readAtLeast(bytes: number): Promise<void> {
+    while (this.end < bytes) {
       const count = await this.source.read(this.buffer, this.end, this.buffer.length - this.end)
       if (count === 0) break
       this.end += count
     }
-    return captureFormat(this.buffer, this.end)
   }
 
   private formatError(): CaptureError {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
-import { BATCH_BYTES_MAX, type BatchMetadata, FLOWS_PER_RECORD_BATCH } from '../schemas/batch.ts'
+import { type BatchMetadata, FLOWS_PER_RECORD_BATCH } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { INTERVAL_SECONDS, MICROSECONDS } from '../schemas/time.ts'
+import { readBatchBytes } from './batch-bytes.ts'
 import { parseBatchMetadata } from './batch-metadata.ts'
 import { BatchReader, valueBytes } from './batch-reader.ts'
 import { BatchWriter, type WrittenBatch } from './batch-writer.ts'
@@ -10,7 +10,7 @@ import { checkFlows, FlowTotals } from './flow-check.ts'
 import { ReceivedRows } from './received-rows.ts'
 
 interface RewriteRequest {
-  /** The batch as it was sent. */
+  /** The batch as it was sent, plain or in gzip. */
   readonly input: string
   readonly out: string
   readonly sensor: string
@@ -20,14 +20,12 @@ interface RewriteRequest {
 /**
  * Reads a batch that came from outside, holds every value against what our own collector could have written, and writes
  * it anew, so that what the hub goes on to read is ours to the last byte. A batch of our collector comes out the same.
- * @throws BATCH_INVALID, BATCH_VERSION_UNSUPPORTED, BATCH_SENSOR_MISMATCH, BODY_TOO_LARGE, DISK_FULL, OUTPUT_UNWRITABLE
+ * @returns content_sha256 is that of the batch itself, however it was compressed
+ * @throws BATCH_INVALID, BATCH_VERSION_UNSUPPORTED, BATCH_SENSOR_MISMATCH, BODY_TOO_LARGE, COMPRESSION_INVALID,
+ *   COMPRESSION_BOMB, DISK_FULL, OUTPUT_UNWRITABLE
  */
 export function rewriteBatch(request: RewriteRequest): { content_sha256: string; batch: WrittenBatch } {
-  const size = statSync(request.input).size
-  if (size > BATCH_BYTES_MAX) {
-    throw new TelescopeError('BODY_TOO_LARGE', `batch: ${size} bytes, at most ${BATCH_BYTES_MAX} are read`, { size })
-  }
-  const bytes = readFileSync(request.input)
+  const bytes = readBatchBytes(request.input)
   const reader = new BatchReader(bytes)
   const metadata = parseBatchMetadata(reader.metadata)
   checkOrigin(metadata, request)

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ERROR_CODES, type ErrorCode, TelescopeError } from '../schemas/errors.ts'
+import { compressBatch } from './compressed-batch.ts'
 import { type HubAnswer, putBatch } from './hub-upload.ts'
 import type { Identity } from './identity.ts'
-import { Spool } from './spool.ts'
+import { Spool, spoolError } from './spool.ts'
 
 export interface SendRequest {
   readonly spool: string
@@ -15,6 +16,8 @@ export interface SendRequest {
   readonly note: (line: string) => void
   /** Shortest wait after a failure; tests make it small. */
   readonly retryMs?: number
+  /** How often a watched spool is looked at; tests make it small. */
+  readonly watchMs?: number
 }
 
 interface SendSummary {
@@ -27,7 +30,6 @@ interface SendSummary {
 const TRIES_MAX = 6
 const RETRY_MS = 1000
 const RETRY_MS_MAX = 5 * 60_000
-/** How often a watched spool is looked at. */
 const WATCH_MS = 5000
 
 /** Damage on the way, not in the batch: it is sent again. */
@@ -37,17 +39,20 @@ type Outcome =
   | { readonly kind: 'received'; readonly receipt: object }
   | { readonly kind: 'refused'; readonly code: ErrorCode; readonly message: string }
   | { readonly kind: 'retry'; readonly why: TelescopeError }
+  /** Another process has sent it meanwhile, or this one is to stop. */
   | { readonly kind: 'gone' }
 
 /**
  * Empties a spool: oldest batch first, each until the hub has answered. A batch leaves only when its receipt is on disk,
  * so killing this at any moment loses nothing, and sending twice changes nothing at the hub.
- * @throws HUB_UNREACHABLE after TRIES_MAX failures in a row (never while watching); what the hub says of the request
- *   itself (UNAUTHENTICATED, FORBIDDEN …), since no other batch would fare better; SPOOL_UNREADABLE, DISK_FULL,
- *   OUTPUT_UNWRITABLE. All leave the batches in place.
+ * @throws HUB_UNREACHABLE, or SPOOL_UNREADABLE of a batch, after TRIES_MAX failures in a row (never while watching);
+ *   what the hub says of the request itself (UNAUTHENTICATED, FORBIDDEN …), since no other batch would fare better;
+ *   SPOOL_UNREADABLE of the folder, DISK_FULL, OUTPUT_UNWRITABLE. All leave the batches in place.
  */
 export async function sendSpool(request: SendRequest): Promise<SendSummary> {
   const spool = new Spool(request.spool)
+  const watchMs = request.watchMs ?? WATCH_MS
+  if (request.watch && !(await appears(spool, watchMs, request))) return { sent: 0, refused: 0, waiting: 0 }
   const summary = { sent: 0, refused: 0 }
   let failures = 0
   /** Failures of each batch, so that one that the hub stumbles over does not keep the others waiting. */
@@ -56,7 +61,7 @@ export async function sendSpool(request: SendRequest): Promise<SendSummary> {
     const sha256 = leastFailed(spool.waiting(), failuresOf)
     if (request.signal.aborted || (sha256 === undefined && !request.watch)) break
     if (sha256 === undefined) {
-      await pause(WATCH_MS, request.signal)
+      await pause(watchMs, request.signal)
       continue
     }
     const outcome = await sendOne(spool, sha256, request)
@@ -76,10 +81,21 @@ export async function sendSpool(request: SendRequest): Promise<SendSummary> {
       const { code, message } = outcome
       spool.refuse(sha256, { code, message })
       summary.refused++
-      request.note(`batch ${sha256}: the hub refuses it: ${message} [${code}]; it is in ${spool.path}/refused`)
+      request.note(`batch ${sha256}: refused: ${message} [${code}]; it is in ${spool.path}/refused`)
     }
   }
   return { ...summary, waiting: spool.waiting().length }
+}
+
+/**
+ * Waits for the spool: `collect` makes it, and nothing says that it is started first.
+ * @returns false when told to stop before it was there
+ */
+async function appears(spool: Spool, watchMs: number, { signal, note }: SendRequest): Promise<boolean> {
+  if (spool.exists) return true
+  note(`spool ${spool.path}: is not there; waiting for hirundo collect to make it`)
+  while (!spool.exists && !signal.aborted) await pause(watchMs, signal)
+  return spool.exists
 }
 
 function leastFailed(waiting: readonly string[], failuresOf: ReadonlyMap<string, number>): string | undefined {
@@ -89,22 +105,30 @@ function leastFailed(waiting: readonly string[], failuresOf: ReadonlyMap<string,
 }
 
 async function sendOne(spool: Spool, sha256: string, { hub, identity, signal }: SendRequest): Promise<Outcome> {
-  const byteCount = spool.size(sha256)
-  if (byteCount === null) return { kind: 'gone' }
   let answer: HubAnswer
+  let sentSha256: string
   try {
-    answer = await putBatch({ hub, token: identity.token, sha256, path: spool.batchPath(sha256), byteCount, signal })
+    const batch = await compressBatch(spool.batchPath(sha256), sha256, { signal })
+    if (batch === null) return damaged(sha256)
+    sentSha256 = batch.sha256
+    const { byteCount } = batch
+    answer = await putBatch({ hub, token: identity.token, sha256: sentSha256, byteCount, body: batch.open(), signal })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'gone' }
-    if (error instanceof TelescopeError) return { kind: 'retry', why: error }
-    throw error
+    if (signal.aborted || (error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'gone' }
+    return { kind: 'retry', why: spoolError(error, spool.path) }
   }
-  return await judge(answer, spool, sha256, hub)
+  return judge(answer, sentSha256, hub)
 }
 
-async function judge({ status, body }: HubAnswer, spool: Spool, sha256: string, hub: URL): Promise<Outcome> {
+/** Never sent: the hub would count what it was made into, if it can be read at all. */
+function damaged(sha256: string): Outcome {
+  const message = `batch: its bytes no longer have the SHA-256 ${sha256} that it is named by; the disk has damaged it`
+  return { kind: 'refused', code: 'DIGEST_MISMATCH', message }
+}
+
+function judge({ status, body }: HubAnswer, sentSha256: string, hub: URL): Outcome {
   if (status === 200 || status === 201) {
-    if (isReceipt(body, sha256)) return { kind: 'received', receipt: body }
+    if (isReceipt(body, sentSha256)) return { kind: 'received', receipt: body }
     return { kind: 'retry', why: notAHub(hub, status) }
   }
   const error = errorOf(body)
@@ -112,10 +136,7 @@ async function judge({ status, body }: HubAnswer, spool: Spool, sha256: string, 
   const { code, message } = error
   const { kind } = ERROR_CODES[code]
   if (kind === 'usage') throw new TelescopeError(code, `hub ${hub.origin}: ${message}`, { hub: hub.origin })
-  if (kind === 'input') {
-    const isOurs = code === 'DIGEST_MISMATCH' && !(await spool.isIntact(sha256))
-    if (isOurs || !RETRIED_INPUT_CODES.has(code)) return { kind: 'refused', code, message }
-  }
+  if (kind === 'input' && !RETRIED_INPUT_CODES.has(code)) return { kind: 'refused', code, message }
   return { kind: 'retry', why: new TelescopeError('HUB_UNREACHABLE', `hub ${hub.origin}: ${message} [${code}]`) }
 }
 
@@ -139,7 +160,7 @@ function notAHub(hub: URL, status: number): TelescopeError {
 }
 
 function giveUp(why: TelescopeError, waiting: number): TelescopeError {
-  return new TelescopeError('HUB_UNREACHABLE', `${why.message}; ${waiting} batches stay in the spool`, { waiting }, why)
+  return new TelescopeError(why.code, `${why.message}; ${waiting} batches stay in the spool`, { waiting }, why)
 }
 
 /** Doubles with each failure; half of it is random, so that sensors do not come back all at once. */

@@ -1,7 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import {
   closeSync,
-  createReadStream,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -19,7 +19,8 @@ import { fileError, syncDirectory } from './durable-file.ts'
 /**
  * The folder that `collect` fills and `send` empties:
  *   <sha256>.arrow            batches, complete and synced
- *   receipts/<sha256>.json    what the hub answered, kept for ever; written before the batch goes
+ *   receipts/<sha256>.json    what the hub answered, kept for ever; written before the batch goes. The name is that of
+ *                             the batch; the sha256 inside is of the compressed bytes, by which the hub knows it
  *   refused/<sha256>.arrow    batches that the hub will never take, with the reason beside them as .json
  */
 export class Spool {
@@ -27,6 +28,10 @@ export class Spool {
 
   constructor(path: string) {
     this.path = path
+  }
+
+  get exists(): boolean {
+    return existsSync(this.path)
   }
 
   /**
@@ -38,12 +43,7 @@ export class Spool {
     try {
       names = readdirSync(this.path)
     } catch (error) {
-      throw new TelescopeError(
-        'SPOOL_UNREADABLE',
-        `spool ${this.path}: cannot be read (${(error as Error).message})`,
-        { path: this.path },
-        error,
-      )
+      throw spoolError(error, this.path)
     }
     return names
       .filter(isBatchFileName)
@@ -54,18 +54,6 @@ export class Spool {
 
   batchPath(sha256: string): string {
     return join(this.path, batchFileName(sha256))
-  }
-
-  /** Bytes of a batch; null when another process has sent it meanwhile. */
-  size(sha256: string): number | null {
-    return statSync(this.batchPath(sha256), { throwIfNoEntry: false })?.size ?? null
-  }
-
-  /** True when the file still has the bytes that its name promises. */
-  async isIntact(sha256: string): Promise<boolean> {
-    const hash = createHash('sha256')
-    for await (const chunk of createReadStream(this.batchPath(sha256))) hash.update(chunk as Buffer)
-    return hash.digest('hex') === sha256
   }
 
   /**
@@ -115,4 +103,15 @@ export class Spool {
       throw fileError(error, target)
     }
   }
+}
+
+/** An error of the file system, met while a spool was read. */
+export function spoolError(error: unknown, path: string): TelescopeError {
+  if (error instanceof TelescopeError) return error
+  return new TelescopeError(
+    'SPOOL_UNREADABLE',
+    `spool ${path}: cannot be read (${(error as Error).message})`,
+    { path },
+    error,
+  )
 }

@@ -15,18 +15,14 @@ export interface Stop {
  * A capture may come from a tcpdump that never ends: a signal ends the reading, and what was read is written as a
  * batch. Ctrl-C reaches tcpdump at the same moment, which then writes what it still holds: so reading goes on to the
  * end of the input, for DRAIN_MILLISECONDS at most. A second signal stops it at once.
- * @param onAsked called at the first signal
- * @param onStop called when reading must end
+ * @param onChange called at the first signal and when reading must end
  */
-export function stopOnSignal(
-  note: (line: string) => void,
-  { onAsked = () => {}, onStop = () => {} }: { onAsked?: () => void; onStop?: () => void },
-): Stop {
+export function stopOnSignal(note: (line: string) => void, onChange: () => void = () => {}): Stop {
   const controller = new AbortController()
   let deadline: NodeJS.Timeout | undefined
   const stop = (): void => {
     controller.abort()
-    onStop()
+    onChange()
   }
   const onSignal = (name: string): void => {
     // The terminal may be gone: what cannot be told any more must not keep the batch from being written.
@@ -37,7 +33,7 @@ export function stopOnSignal(
     }
     deadline = setTimeout(stop, DRAIN_MILLISECONDS)
     note(`${name}: writing what was read once the input ends, at the latest after ${DRAIN_MILLISECONDS / 1000} s`)
-    onAsked()
+    onChange()
   }
   for (const name of SIGNALS) process.on(name, onSignal)
   return {

@@ -54,7 +54,7 @@ export function isSensorId(text: string): boolean {
 /** What reading one capture came to; `hirundo collect --json` prints it, and the parsing child answers with it. */
 export interface CaptureSummary {
   readonly path: string
-  /** `pcap`, `pcapng`, with ` (gzip)` behind it when compressed; null when it could not be told. */
+  /** `pcap`, `pcapng` or `snoop`, with ` (gzip)`, ` (zstd)` or ` (xz)` behind it; null when it could not be told. */
   readonly format: string | null
   readonly packets_read: number
   readonly packets_kept: number

@@ -56,11 +56,16 @@ export const ERROR_CODES = {
 
   // input: a capture, batch or body is damaged or is not what it says
   CAPTURE_EMPTY: { kind: 'input', status: 422, doc: 'The capture has no bytes at all.' },
-  CAPTURE_FORMAT_UNKNOWN: { kind: 'input', status: 422, doc: 'Neither pcap nor pcapng, judged by the first bytes.' },
+  CAPTURE_FORMAT_UNKNOWN: {
+    kind: 'input',
+    status: 422,
+    doc: 'Neither pcap, pcapng nor snoop, judged by the first bytes.',
+  },
   CAPTURE_VERSION_UNSUPPORTED: { kind: 'input', status: 422, doc: 'A pcap or pcapng version that is not defined.' },
   CAPTURE_HEADER_INVALID: { kind: 'input', status: 422, doc: 'A file or section header contradicts itself.' },
   CAPTURE_TRUNCATED: { kind: 'input', status: 422, doc: 'The capture ends within a record or block.' },
   CAPTURE_RECORD_INVALID: { kind: 'input', status: 422, doc: 'A record or block has an impossible length.' },
+  CAPTURE_CONCATENATED: { kind: 'input', status: 422, doc: 'Several pcap files were put one behind the other.' },
   CAPTURE_INTERFACE_UNKNOWN: {
     kind: 'input',
     status: 422,
@@ -72,6 +77,11 @@ export const ERROR_CODES = {
     doc: 'No packet could be read: the link type is not supported.',
   },
   COMPRESSION_INVALID: { kind: 'input', status: 422, doc: 'Compressed data is damaged or cut short.' },
+  COMPRESSION_UNSUPPORTED: {
+    kind: 'input',
+    status: 422,
+    doc: 'Compressed data needs a dictionary, more memory or a method that is not supported; decompress it first.',
+  },
   COMPRESSION_BOMB: { kind: 'input', status: 422, doc: 'Compressed data expands beyond the allowed ratio or size.' },
   CAPTURE_NOT_FOUND: { kind: 'input', status: 422, doc: 'A path names no file, or a directory without captures.' },
   CAPTURE_UNREADABLE: { kind: 'input', status: 422, doc: 'The operating system refused to open or read the file.' },
@@ -85,6 +95,7 @@ export const ERROR_CODES = {
     status: 422,
     doc: 'A capture that is read as it grows became shorter, or its beginning changed.',
   },
+  TELESCOPE_UNKNOWN: { kind: 'input', status: 422, doc: 'No dark prefix could be told from the captures.' },
   BATCH_INVALID: { kind: 'input', status: 422, doc: 'Not an Arrow stream of flows as this schema version defines it.' },
   BATCH_VERSION_UNSUPPORTED: { kind: 'input', status: 422, doc: 'The batch was written with another schema version.' },
   BATCH_SENSOR_MISMATCH: {

@@ -33,7 +33,7 @@ export type ParseAnswer =
   | {
       readonly id: number
       readonly ok: true
-      /** SHA-256 of the decompressed content (of the stream itself for a batch). */
+      /** SHA-256 of the decompressed content; of a batch that is its name, however it was sent. */
       readonly content_sha256: string
       readonly batches: readonly { readonly path: string; readonly metadata: BatchMetadata }[]
       /** For a capture; its `error` says what was damaged, and what could be read is in the batches. */

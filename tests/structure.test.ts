@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Packages a part may import; `node:` is everywhere but in schemas and on the page. */
 const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   schemas: [],
-  collector: ['node:', 'apache-arrow', 'flatbuffers'],
+  collector: ['node:', 'apache-arrow', 'flatbuffers', 'fzstd', 'xxhash-wasm', 'xz-decompress'],
   analytics: ['node:', 'apache-arrow', '@duckdb/node-api', 'mmdb-lib'],
   'dashboard/server': ['node:', 'fastify', '@fastify/'],
   'dashboard/web': ['lit', 'uplot'],
@@ -35,6 +35,7 @@ const ENTRIES = [
   'bin/main.ts',
   'bin/generate.ts',
   'collector/parse-child.ts',
+  'collector/segment-worker.ts',
   'dashboard/web/main.ts',
   'fixtures/make-scanner-capture.ts',
 ]

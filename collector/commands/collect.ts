@@ -1,25 +1,32 @@
-import type { CaptureSummary, CollectSummary } from '../../schemas/batch.ts'
+import { availableParallelism } from 'node:os'
+import type { CollectSummary } from '../../schemas/batch.ts'
 import type { Command, CommandArguments } from '../../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
 import { MICROSECONDS, parseTime } from '../../schemas/time.ts'
-import type { CollectRequest } from '../collect.ts'
 import type { DeclaredSpan } from '../coverage-recorder.ts'
 import { DECODE_OPTIONS, DECODE_USAGE, decodeOptions } from '../decode-options.ts'
-import { formatCount } from '../progress.ts'
+import { pageStyle } from '../page-style.ts'
+import { visibleJson } from '../visible-text.ts'
+
+/** More threads than this wait for the disk, and each takes 70 MB. */
+const JOBS_DEFAULT_MAX = 4
 
 export const command: Command = {
   summary: 'turns captures into batches of flows',
-  usage: `hirundo collect CAPTURE... --sensor ID --telescope CIDR[,CIDR...] --out DIR [--key FILE] [--json]
+  usage: `hirundo collect CAPTURE... --sensor ID --telescope CIDR[,CIDR...]|auto --out DIR [--key FILE] [--yes] [--json]
 hirundo collect FILE --follow ...        the same for a file that is being written
 hirundo collect DIR --watch ...          the same for a directory into which captures are rotated
 
-Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a directory or -
-(standard input: tcpdump -w - | hirundo collect - ...), pcap or pcapng, plain or gzip. The same packets give the same
-batches, however they are cut into files. Ctrl-C ends standard input: it is read to its end, for 2 s at most (a second
-Ctrl-C: no further), and what was read is written.
+Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a named pipe, a
+directory or - (standard input: tcpdump -w - | hirundo collect - ...): pcap, pcapng or snoop, plain or compressed with
+gzip, zstd or xz. The same packets give the same batches, however they are cut into files. Ctrl-C ends a pipe: it is
+read to its end, for 2 s at most (a second Ctrl-C: no further), and what was read is written.
 
   --sensor ID            name of the sensor: lower-case letters, digits, hyphens
-  --telescope CIDR,...   the dark prefixes of the sensor; packets for other addresses are counted and dropped
+  --telescope CIDR,...   the dark prefixes of the sensor; packets for other addresses are counted and dropped.
+                         auto: reads the captures once to find the likely ones, shows them, and asks; where there is
+                         no terminal it prints the command with the prefixes named, and ends with 2
+  --yes                  takes what auto finds without asking
   --out DIR              folder for the batches; made when missing
   --key FILE             key that hides destination addresses, 64 hexadecimal digits, mode 600; made when missing.
                          Default: DIR/ID.key
@@ -30,6 +37,8 @@ Ctrl-C: no further), and what was read is written.
   --listened-since TIME  when the sensor listened, if you know better than the packets; both or none
   --listened-until TIME
 ${DECODE_USAGE}
+  --jobs N               threads that count plain pcap files of 64 MB and more (default: the processors, 4 at most);
+                         the batches are the same, byte for byte
   --json                 prints one JSON object instead of text
 
 --follow and --watch run until a signal and may be killed at any moment: DIR/ID.state.json says how far each capture was
@@ -41,12 +50,14 @@ usage; 1 a failure of the machine or of Hirundo.`,
   options: {
     sensor: { type: 'string' },
     telescope: { type: 'string' },
+    yes: { type: 'boolean', default: false },
     out: { type: 'string' },
     key: { type: 'string' },
     'telescope-epoch': { type: 'string', default: '1' },
     'batch-seconds': { type: 'string' },
     follow: { type: 'boolean', default: false },
     watch: { type: 'boolean', default: false },
+    jobs: { type: 'string', default: String(Math.min(availableParallelism(), JOBS_DEFAULT_MAX)) },
     'listened-since': { type: 'string' },
     'listened-until': { type: 'string' },
     ...DECODE_OPTIONS,
@@ -55,7 +66,6 @@ usage; 1 a failure of the machine or of Hirundo.`,
   async run({ values, positionals }) {
     if (positionals.length === 0) throw new TelescopeError('USAGE', 'collect: no CAPTURE given')
     const mode = liveMode(values, positionals)
-    const batchSeconds = mode === null ? BATCH_SECONDS : LIVE_BATCH_SECONDS
     const request = {
       captures: positionals,
       sensor: required(values, 'sensor'),
@@ -63,46 +73,50 @@ usage; 1 a failure of the machine or of Hirundo.`,
       telescopeEpoch: integer(values, 'telescope-epoch', 1, 65_535),
       out: required(values, 'out'),
       keyPath: values['key'] === undefined ? null : String(values['key']),
-      batchSeconds: integer({ 'batch-seconds': batchSeconds, ...values }, 'batch-seconds', 60, 31 * 86_400),
+      batchSeconds: integer(
+        { 'batch-seconds': BATCH_SECONDS[mode ?? 'once'], ...values },
+        'batch-seconds',
+        60,
+        31 * 86_400,
+      ),
+      jobs: integer(values, 'jobs', 1, 64),
       declared: declaredSpan(values),
       decodeOptions: decodeOptions(values, 'collect'),
       note: (line: string) => void process.stderr.write(`hirundo: ${line}\n`),
     }
     // Loaded here, so that help and wrong usage answer at once.
-    const summary = await collectBy(mode, request)
-    process.stdout.write(values['json'] === true ? `${JSON.stringify(summary)}\n` : summaryText(summary))
+    const { checkSensorId, collect } = await import('../collect.ts')
+    checkSensorId(request.sensor)
+    const telescope = request.telescope === 'auto' ? await findTelescope(values, request) : request.telescope
+    const summary =
+      mode === null
+        ? await collect({ ...request, telescope })
+        : await (await import('../collect-live.ts')).collectLive({ ...request, telescope, mode, path: positionals[0]! })
+    process.stdout.write(await resultText(summary, values['json'] === true))
     return summary.captures.some(capture => capture.error !== null) ? EXIT_STATUS.input : 0
   },
 }
 
-const BATCH_SECONDS = '86400'
-/** Short enough for the page to be up to date, long enough for a batch to be worth its way. */
-const LIVE_BATCH_SECONDS = '300'
-
-type LiveMode = 'follow' | 'watch'
-
-async function collectBy(mode: LiveMode | null, request: CollectRequest): Promise<CollectSummary> {
-  if (mode === null) return await (await import('../collect.ts')).collect(request)
-  const { collectLive } = await import('../collect-live.ts')
-  return await collectLive({ ...request, path: request.captures[0]!, mode })
-}
+/** Live: short enough for the page to be up to date, long enough for a batch to be worth its way. */
+const BATCH_SECONDS = { once: '86400', follow: '300', watch: '300' } as const
 
 /** @returns null to read to the end and no further */
-function liveMode(values: Values, captures: readonly string[]): LiveMode | null {
+function liveMode(values: Values, captures: readonly string[]): 'follow' | 'watch' | null {
   const mode = values['follow'] === true ? 'follow' : values['watch'] === true ? 'watch' : null
   if (mode === null) return null
-  if (values['follow'] === values['watch']) throw new TelescopeError('USAGE', 'collect: --follow or --watch, not both')
-  if (captures.length > 1)
-    throw new TelescopeError('USAGE', `collect: --${mode} takes one CAPTURE, not ${captures.length}`)
-  if (captures[0] === '-') {
-    throw new TelescopeError('USAGE', `collect: standard input needs no --${mode}: it is read until it ends`)
-  }
-  if (values['listened-since'] !== undefined || values['listened-until'] !== undefined) {
-    throw new TelescopeError(
-      'USAGE',
-      `collect: --listened-since and --listened-until are for captures that are complete, not for --${mode}`,
-    )
-  }
+  const isDeclared = values['listened-since'] !== undefined || values['listened-until'] !== undefined
+  const mistakes: readonly (readonly [boolean, string])[] = [
+    [values['follow'] === values['watch'], '--follow and --watch exclude each other'],
+    [captures.length > 1, `--${mode} takes one CAPTURE, not ${captures.length}`],
+    [captures[0] === '-', `standard input needs no --${mode}: it is read until it ends`],
+    [isDeclared, `--listened-since and --listened-until are for captures that are complete, not for --${mode}`],
+    [
+      values['telescope'] === 'auto',
+      `--telescope auto needs captures that are complete; with --${mode} name the prefixes`,
+    ],
+  ]
+  const mistake = mistakes.find(([isMade]) => isMade)
+  if (mistake) throw new TelescopeError('USAGE', `collect: ${mistake[1]}`)
   return mode
 }
 
@@ -136,24 +150,35 @@ function declaredSpan(values: Values): DeclaredSpan | null {
   return { from, to }
 }
 
-function summaryText(summary: CollectSummary): string {
-  const lines = summary.captures.flatMap(captureLines)
-  const rate = (summary.packets_per_second / 1e6).toFixed(2)
-  lines.push(
-    `${formatCount(summary.flows)} flows in ${summary.batches} batches, ${(summary.bytes_read / 1e6).toFixed(1)} MB read in ${summary.seconds.toFixed(2)} s, ${rate} M packets/s`,
-  )
-  return `${lines.join('\n')}\n`
+interface CapturesToRead {
+  readonly captures: readonly string[]
+  readonly decodeOptions: number
 }
 
-function captureLines(capture: CaptureSummary): string[] {
-  const lines = [
-    `${capture.path}: ${capture.format ?? 'no capture'}, ${formatCount(capture.packets_read)} packets read, ${formatCount(capture.packets_kept)} kept`,
-  ]
-  if (capture.first_packet !== null) lines.push(`  ${capture.first_packet} to ${capture.last_packet}`)
-  for (const [reason, count] of Object.entries(capture.drops)) lines.push(`  ${formatCount(count)} dropped: ${reason}`)
-  if (capture.error) {
-    const place = capture.error.offset === null ? '' : ` (byte ${formatCount(capture.error.offset)})`
-    lines.push(`  ${capture.error.message}${place} [${capture.error.code}]`)
+async function findTelescope(values: Values, { captures, decodeOptions }: CapturesToRead): Promise<string> {
+  const { proposeTelescope } = await import('../telescope-proposal.ts')
+  return await proposeTelescope({
+    captures,
+    decodeOptions,
+    isAccepted: values['yes'] === true,
+    wordsWith: telescope => commandWords({ ...values, telescope }, captures),
+    style: pageStyle(process.stderr, process.env),
+  })
+}
+
+/** The command as it was given; options that have their default are left out. */
+function commandWords(values: Values, captures: readonly string[]): string[] {
+  const words = ['hirundo', 'collect', ...captures]
+  for (const [name, option] of Object.entries(command.options)) {
+    const value = values[name]
+    if (value === undefined || value === option.default) continue
+    words.push(`--${name}`, ...(option.type === 'boolean' ? [] : [String(value)]))
   }
-  return lines
+  return words
+}
+
+async function resultText(summary: CollectSummary, isJson: boolean): Promise<string> {
+  if (isJson) return `${visibleJson(summary)}\n`
+  const { collectText } = await import('../collect-text.ts')
+  return collectText(summary, pageStyle(process.stdout, process.env))
 }

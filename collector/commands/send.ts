@@ -8,14 +8,16 @@ export const command: Command = {
   summary: 'sends batches to the hub',
   usage: `hirundo send --spool DIR --hub URL --identity FILE [--watch]
 
-Sends the batches in DIR (the folder that hirundo collect --out fills) to the hub, oldest first. A batch is removed when
-its receipt is in DIR/receipts. What the hub refuses at once goes to DIR/refused with the reason; what it finds wrong when
+Sends the batches in DIR (the folder that hirundo collect --out fills) to the hub, oldest first, each compressed with
+gzip. A batch is removed when its receipt is in DIR/receipts, under the name of the batch; the sha256 inside is that of
+the bytes as sent, by which the hub knows it. What the hub refuses at once goes to DIR/refused with the reason; what it finds wrong when
 it counts stands in its receipts (GET /api/v1/receipts). Safe to run for ever, from cron, and twice at once.
 
   --spool DIR       folder with batches
   --hub URL         address of the hub, such as https://hub.example
   --identity FILE   JSON with "sensor" and "token", mode 600: hirundo token create --sensor ID --json > FILE
-  --watch           keep running: wait for new batches, and for the hub when it does not answer
+  --watch           keep running: wait for new batches, for a DIR that is not there yet, and for the hub when it
+                    does not answer
 
 Exit status: 0 the spool is empty; 3 a batch was refused; 1 the hub could not be reached, all batches stay in place;
 2 wrong usage, or a token that the hub does not take.`,

@@ -32,9 +32,10 @@ export function decodeIpv4(bytes: Uint8Array, offset: number, end: number, packe
       packet.drop = DROP_IP_HEADER_INVALID
       return
     }
-    // Zero is what a host records of its own segments before the network card cuts them (TSO).
+    // Zero is what a host records of its own segments before the network card cuts them (TSO). The original length of
+    // a record is not believed when it is less than what was captured.
     packetEnd = end
-    packet.ipLength = packet.originalLength - (packet.capturedLength - (end - offset))
+    packet.ipLength = Math.max(end - offset, packet.originalLength - (packet.capturedLength - (end - offset)))
   }
   if (packetEnd > end) packetEnd = end
   const fragment = (bytes[offset + 6]! << 8) | bytes[offset + 7]!

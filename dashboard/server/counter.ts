@@ -3,13 +3,14 @@ import type { Storage } from '../../analytics/storage.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import type { DataFolder } from './data-folder.ts'
-import { type DiskSpace, hasRoomToCount } from './disk-reserve.ts'
+import { contentBytes, type DiskSpace, hasRoomToCount } from './disk-reserve.ts'
 import type { Inbox } from './inbox.ts'
 import type { ParsePool } from './parse-pool.ts'
 import { type Candidate, UploadParser } from './upload-parser.ts'
 
 /** Uploads of one commit. Bounds what a crash repeats and how long the first of a group waits. */
 const GROUP_UPLOADS_MAX = 64
+/** Of content, decompressed. */
 const GROUP_BYTES_MAX = 256 * 2 ** 20
 /** Groups start at least this far apart under load, so that few small files reach the lake. */
 const GROUP_MILLISECONDS_MIN = 1000
@@ -149,7 +150,7 @@ export class Counter {
    */
   async #thatFit(group: Receipt[]): Promise<Receipt[]> {
     for (const part of [group, group.slice(0, 1)]) {
-      const bytes = part.reduce((sum, receipt) => sum + receipt.byte_count, 0)
+      const bytes = part.reduce((sum, { kind, byte_count }) => sum + contentBytes(kind, byte_count), 0)
       if (part.length === 0 || (await hasRoomToCount(this.#folder.root, bytes, this.#space))) return part
     }
     throw new TelescopeError('DISK_FULL', 'disk of the hub is nearly full; what was received waits until there is room')
@@ -225,7 +226,7 @@ async function removeParsed(parsed: readonly Candidate[]): Promise<void> {
 function takeGroup(pending: readonly Receipt[]): Receipt[] {
   let bytes = 0
   return pending.slice(0, GROUP_UPLOADS_MAX).filter((receipt, index) => {
-    bytes += receipt.byte_count
+    bytes += contentBytes(receipt.kind, receipt.byte_count)
     return index === 0 || bytes <= GROUP_BYTES_MAX
   })
 }

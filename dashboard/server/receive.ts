@@ -64,7 +64,7 @@ export class Receiver {
   async announce(kind: UploadKind, contentLength: number | null): Promise<void> {
     if (contentLength === 0) throw bodyEmpty()
     if (contentLength !== null && contentLength > UPLOAD_BYTES_MAX[kind]) throw bodyTooLarge(kind, contentLength)
-    await checkRoomToReceive(this.#folder.arriving, contentLength ?? 0, this.#space)
+    await checkRoomToReceive(this.#folder.arriving, kind, contentLength ?? 0, this.#space)
   }
 
   /**
@@ -102,7 +102,7 @@ export class Receiver {
         byteCount += chunk.length
         if (byteCount > UPLOAD_BYTES_MAX[upload.kind]) throw bodyTooLarge(upload.kind, byteCount)
         if (byteCount > nextCheck) {
-          await checkRoomToReceive(this.#folder.arriving, chunk.length, this.#space)
+          await checkRoomToReceive(this.#folder.arriving, upload.kind, chunk.length, this.#space)
           nextCheck = byteCount + DISK_CHECK_BYTES
         }
         hash.update(chunk)

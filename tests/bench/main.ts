@@ -3,7 +3,9 @@
  * worth something only beside another from the same run on the same machine.
  */
 const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<void> }>>> = {
+  bytes: () => import('./bytes.ts'),
   collect: () => import('./collect.ts'),
+  'collect-long': async () => ({ run: (await import('./collect.ts')).runLong }),
 }
 
 const names = process.argv.slice(2)

@@ -102,4 +102,15 @@ describe('declared spans', () => {
     expect(recorder.take(null)).toEqual([{ from: 2500 * S, to: 2500 * S + 1, basis: 'inferred', packets: 1 }])
     expect([recorder.first, recorder.last]).toEqual([null, null])
   })
+
+  it('are told again for packets that come when an earlier batch has their time', () => {
+    const recorder = new CoverageRecorder(declared)
+    recorder.add(1100 * S)
+    recorder.take(2500 * S)
+    recorder.add(1300 * S)
+    recorder.add(1200 * S)
+    recorder.addFollowing(1201 * S, 3)
+    expect(recorder.take(2500 * S)).toEqual([{ from: 1200 * S, to: 1300 * S + 1, basis: 'declared', packets: 5 }])
+    expect(recorder.take(null)).toEqual([])
+  })
 })

@@ -135,6 +135,28 @@ describe('a batch', () => {
     if (answer.ok) expect(readFileSync(answer.batches[0]!.path)).toEqual(readFileSync(own))
   })
 
+  it.each([1, 6, 9])('in gzip of level %i comes out the same, known by what is in it', async level => {
+    const own = await ownBatch()
+    const answer = await parse(batchJob(written('batch', gzipSync(readFileSync(own), { level }))))
+    expect(answer).toMatchObject({ ok: true, content_sha256: sha256(readFileSync(own)), capture: null })
+    if (answer.ok) expect(readFileSync(answer.batches[0]!.path)).toEqual(readFileSync(own))
+  })
+
+  it('in gzip that is cut short, or in gzip twice, is refused and leaves no file', async () => {
+    const zipped = gzipSync(readFileSync(await ownBatch()))
+    for (const [bytes, code] of [
+      [zipped.subarray(0, -1), 'COMPRESSION_INVALID'],
+      [gzipSync(Buffer.alloc(8 * 2 ** 20), { level: 9 }), 'COMPRESSION_BOMB'],
+      [gzipSync(zipped), 'BATCH_INVALID'],
+    ] as const) {
+      const job = batchJob(written('batch', bytes))
+      const answer = await parse(job)
+      expect(answer).toMatchObject({ ok: false, error: { code } })
+      expect(JSON.stringify(answer)).not.toContain(job.input)
+      expect(readdirSync(job.out, { recursive: true }).filter(name => name !== 'tmp')).toEqual([])
+    }
+  })
+
   it('of another sensor or epoch is refused', async () => {
     const own = await ownBatch()
     expect(await parse(batchJob(own, 'other'))).toMatchObject({ ok: false, error: { code: 'BATCH_SENSOR_MISMATCH' } })

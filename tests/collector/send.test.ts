@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
 import { parseHubUrl } from '../../collector/hub-upload.ts'
 import { type SendRequest, sendSpool } from '../../collector/send.ts'
@@ -25,7 +26,8 @@ interface Seen {
   readonly url: string
   readonly authorization: string | undefined
   readonly type: string | undefined
-  readonly sha256: string
+  readonly length: string | undefined
+  readonly body: Buffer
 }
 
 /** A hub that gives each request the next answer, and the last one from then on. */
@@ -39,8 +41,8 @@ async function hub(...answers: Answer[]): Promise<{ url: URL; seen: Seen[] }> {
     if (answer === cutsConnection) return answer(request, response, Buffer.alloc(0))
     for await (const chunk of request) chunks.push(chunk as Buffer)
     const body = Buffer.concat(chunks)
-    const { authorization, 'content-type': type } = request.headers
-    seen.push({ url: request.url!, authorization, type, sha256: sha256Of(body) })
+    const { authorization, 'content-type': type, 'content-length': length } = request.headers
+    seen.push({ url: request.url!, authorization, type, length, body })
     answer(request, response, body)
   })
   servers.push(server)
@@ -83,6 +85,7 @@ function send(spool: string, url: URL, more: Partial<SendRequest> = {}) {
     signal: new AbortController().signal,
     note: () => {},
     retryMs: 1,
+    watchMs: 5,
     ...more,
   })
 }
@@ -94,26 +97,28 @@ describe('send', () => {
     const { spool, names } = spoolOf(10, 300_000, 20)
     const { url, seen } = await hub(accepts)
     expect(await send(spool, url)).toEqual({ sent: 3, refused: 0, waiting: 0 })
-    expect(seen).toEqual(
-      names.map(sha256 => ({
-        url: `/api/v1/batches/${sha256}`,
-        authorization: 'Bearer token-of-jp-1',
-        type: 'application/vnd.apache.arrow.stream',
-        sha256,
-      })),
-    )
-    expect(left(spool)).toBe(0)
-    for (const name of names) {
-      expect(JSON.parse(readFileSync(join(spool, 'receipts', `${name}.json`), 'utf8'))).toMatchObject({ sha256: name })
+    expect(seen.map(({ body }) => sha256Of(gunzipSync(body)))).toEqual(names)
+    for (const [index, { url, authorization, type, length, body }] of seen.entries()) {
+      expect([url, authorization, type, length]).toEqual([
+        `/api/v1/batches/${sha256Of(body)}`,
+        'Bearer token-of-jp-1',
+        'application/gzip',
+        String(body.length),
+      ])
+      // Under the name of the batch, with the digest that the hub knows it by.
+      const receipt = JSON.parse(readFileSync(join(spool, 'receipts', `${names[index]}.json`), 'utf8'))
+      expect(receipt).toMatchObject({ sha256: sha256Of(body) })
     }
+    expect(readdirSync(join(spool, 'receipts')).sort()).toEqual(names.map(name => `${name}.json`).sort())
+    expect(left(spool)).toBe(0)
     expect(existsSync(join(spool, 'jp-1.key'))).toBe(true)
   })
 
   it('keeps the path of the address', async () => {
-    const { spool, names } = spoolOf(10)
+    const { spool } = spoolOf(10)
     const { url, seen } = await hub(accepts)
     await send(spool, parseHubUrl(`${url.origin}/hirundo`))
-    expect(seen[0]!.url).toBe(`/hirundo/api/v1/batches/${names[0]}`)
+    expect(seen[0]!.url).toBe(`/hirundo/api/v1/batches/${sha256Of(seen[0]!.body)}`)
   })
 
   it('does nothing with an empty spool', async () => {
@@ -161,11 +166,37 @@ describe('send', () => {
     expect(notes.join()).toContain('BODY_TOO_LARGE')
   })
 
-  it('puts a batch aside whose own bytes are damaged', async () => {
-    const { spool, names } = spoolOf(10)
+  it('puts a batch aside whose own bytes are damaged, and does not send it', async () => {
+    const { spool, names } = spoolOf(10, 20)
     writeFileSync(join(spool, `${names[0]}.arrow`), 'rotten')
-    const { url } = await hub(refuses(422, 'DIGEST_MISMATCH'))
-    expect(await send(spool, url)).toEqual({ sent: 0, refused: 1, waiting: 0 })
+    utimesSync(join(spool, `${names[0]}.arrow`), 1000, 1000)
+    const { url, seen } = await hub(accepts)
+    expect(await send(spool, url)).toEqual({ sent: 1, refused: 1, waiting: 0 })
+    expect(seen.map(({ body }) => sha256Of(gunzipSync(body)))).toEqual([names[1]])
+    expect(JSON.parse(readFileSync(join(spool, 'refused', `${names[0]}.json`), 'utf8'))).toEqual({
+      code: 'DIGEST_MISMATCH',
+      message: `batch: its bytes no longer have the SHA-256 ${names[0]} that it is named by; the disk has damaged it`,
+    })
+    expect(readFileSync(join(spool, 'refused', `${names[0]}.arrow`), 'utf8')).toBe('rotten')
+  })
+
+  it('a batch that cannot be read stays, and does not keep the others waiting', async () => {
+    const { spool, names } = spoolOf(10)
+    mkdirSync(join(spool, `${'0'.repeat(64)}.arrow`))
+    utimesSync(join(spool, `${'0'.repeat(64)}.arrow`), 1, 1)
+    const { url } = await hub(accepts)
+    await expect(send(spool, url)).rejects.toMatchObject({ code: 'SPOOL_UNREADABLE' })
+    expect([left(spool), readdirSync(join(spool, 'receipts'))]).toEqual([1, [`${names[0]}.json`]])
+  })
+
+  it('is told to stop while it compresses: the batch stays, and no error is made of it', async () => {
+    const { spool } = spoolOf(3_000_000)
+    const { url, seen } = await hub(accepts)
+    const stop = new AbortController()
+    const running = send(spool, url, { signal: stop.signal })
+    stop.abort()
+    expect(await running).toEqual({ sent: 0, refused: 0, waiting: 1 })
+    expect(seen).toEqual([])
   })
 
   it.each([
@@ -182,7 +213,7 @@ describe('send', () => {
   it('a batch that the hub stumbles over does not keep the others waiting', async () => {
     const { spool, names } = spoolOf(10, 20, 30)
     const { url } = await hub((request, response, body) => {
-      const answer = request.url!.includes(names[0]!) ? refuses(500, 'INTERNAL') : accepts
+      const answer = sha256Of(gunzipSync(body)) === names[0] ? refuses(500, 'INTERNAL') : accepts
       answer(request, response, body)
     })
     await expect(send(spool, url)).rejects.toMatchObject({ code: 'HUB_UNREACHABLE' })
@@ -207,6 +238,31 @@ describe('send', () => {
     while (left(spool) > 0) await new Promise(resolve => setTimeout(resolve, 5))
     stop.abort()
     expect(await running).toEqual({ sent: 1, refused: 0, waiting: 0 })
+  })
+
+  it('watches for a spool that collect has not made yet, and says so', async () => {
+    const { spool, names } = spoolOf(10)
+    const { url, seen } = await hub(accepts)
+    const later = join(newFolder(), 'spool')
+    const stop = new AbortController()
+    const notes: string[] = []
+    const running = send(later, url, { watch: true, signal: stop.signal, note: line => notes.push(line) })
+    await new Promise(resolve => setTimeout(resolve, 50))
+    expect(seen).toEqual([])
+    renameSync(spool, later)
+    while (left(later) > 0) await new Promise(resolve => setTimeout(resolve, 5))
+    stop.abort()
+    expect(await running).toEqual({ sent: 1, refused: 0, waiting: 0 })
+    expect(seen.map(({ body }) => sha256Of(gunzipSync(body)))).toEqual(names)
+    expect(notes).toEqual([`spool ${later}: is not there; waiting for hirundo collect to make it`])
+  })
+
+  it('ends when told while a spool is not there', async () => {
+    const stop = new AbortController()
+    const watching = { watch: true, signal: stop.signal }
+    const running = send(join(newFolder(), 'gone'), parseHubUrl('http://127.0.0.1:9'), watching)
+    stop.abort()
+    expect(await running).toEqual({ sent: 0, refused: 0, waiting: 0 })
   })
 
   it('a spool that is not there is an error', async () => {

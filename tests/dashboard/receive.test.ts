@@ -227,6 +227,21 @@ describe('nothing stays of a body', () => {
   })
 })
 
+describe('a batch', () => {
+  it('needs room for what it is decompressed, eight times its bytes and twice that to count them', async () => {
+    await hub.close()
+    let free = 45
+    hub = await openTestHub({ space: async () => ({ free: free * 2 ** 20, total: 100 * 2 ** 20 }) })
+    const bytes = randomBytes(2 * 2 ** 20)
+    const refused = await put(bytes, { kind: 'batches' })
+    expect(errorCode(refused)).toBe('DISK_FULL')
+    expect(refused.json().error.details).toMatchObject({ needed_bytes: (2 + 8 * 2 * 2) * 2 ** 20 })
+    expect((await put(bytes)).statusCode).toBe(201)
+    free = 60
+    expect((await put(randomBytes(2 * 2 ** 20), { kind: 'batches' })).statusCode).toBe(201)
+  })
+})
+
 describe('a hub that cannot make bytes durable', () => {
   it('for want of disk for the catalog takes it again later', async () => {
     await hub.close()

@@ -8,7 +8,6 @@ import { isLinkTypeSupported } from '../../collector/link-type.ts'
 import { Packet } from '../../collector/packet.ts'
 import { packetCsv } from '../../collector/packet-line.ts'
 import { DROP_REASON_NAMES } from '../../schemas/drop-reason.ts'
-import { UDP_PROBE_NAMES } from '../../schemas/udp-probe.ts'
 import { pcap } from '../support/capture-builder.ts'
 import { ROOT } from '../support/external.ts'
 import {
@@ -25,6 +24,7 @@ import {
   udp,
   withChecksums,
 } from '../support/frame-builder.ts'
+import { fieldsOutOfBounds } from '../support/packet-bounds.ts'
 import { readPackets } from '../support/read-packets.ts'
 
 // Goal: nothing that can stand in a capture makes reading throw, hang, read past what was captured, or depend on how
@@ -84,53 +84,6 @@ const LINK_FRAMES: readonly (readonly [number, Uint8Array])[] = [
   [285, concat(hex('020000000002 020000000001 dada 0000 c0080000 86dd'), ipv6({}, tcp()))],
 ]
 
-const WORD: readonly [number, number] = [0, 0xffff_ffff]
-const PORT: readonly [number, number] = [-1, 0xffff]
-const BYTE: readonly [number, number] = [-1, 0xff]
-const FLAG: readonly [number, number] = [0, 1]
-/** Lowest and highest value of each field that decoding sets. */
-const BOUNDS: Readonly<Partial<Record<keyof Packet, readonly [number, number]>>> = {
-  drop: [-1, DROP_REASON_NAMES.length - 1],
-  ipVersion: [0, 6],
-  src0: WORD,
-  src1: WORD,
-  src2: WORD,
-  src3: WORD,
-  dst0: WORD,
-  dst1: WORD,
-  dst2: WORD,
-  dst3: WORD,
-  protocol: BYTE,
-  ipLength: [-1, 0xffff_ffff + 40],
-  ttl: BYTE,
-  ipId: PORT,
-  isFragment: FLAG,
-  fragmentOffset: [0, 0xfff8],
-  dontFragment: FLAG,
-  reservedFlag: FLAG,
-  srcPort: PORT,
-  dstPort: PORT,
-  icmpType: BYTE,
-  icmpCode: BYTE,
-  tcpFlags: [-1, 0xfff],
-  tcpSeq: [-1, 0xffff_ffff],
-  tcpWindow: PORT,
-  tcpAck: [-1, 0xffff_ffff],
-  udpProbe: [0, UDP_PROBE_NAMES.length - 1],
-  tcpMss: PORT,
-  tcpWindowScale: BYTE,
-  tcpOptionKinds: [0, 0xff_ffff],
-  tcpOptionsOverflow: FLAG,
-  quotedVersion: [0, 6],
-  quotedDst0: WORD,
-  quotedDst1: WORD,
-  quotedDst2: WORD,
-  quotedDst3: WORD,
-  quotedProtocol: BYTE,
-  quotedSrcPort: PORT,
-  quotedDstPort: PORT,
-}
-
 /** A frame with its own link type, some bytes changed. */
 const ownLinkArbitrary = fc
   .tuple(fc.constantFrom(...LINK_FRAMES), fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }))
@@ -171,11 +124,7 @@ describe('decode', () => {
     fc.assert(
       fc.property(linkedArbitrary, optionsArbitrary, ([frame, linkType], options) => {
         const packet = decoded(frame, 0, frame.length, linkType, options)
-        const isWithin = (field: keyof Packet, low: number, high: number): boolean =>
-          Number.isInteger(packet[field]) && packet[field] >= low && packet[field] <= high
-        expect(
-          Object.entries(BOUNDS).filter(([field, [low, high]]) => !isWithin(field as keyof Packet, low, high)),
-        ).toEqual([])
+        expect(fieldsOutOfBounds(packet)).toEqual([])
         if (packet.drop < 0) expect(packet.ipVersion).not.toBe(0)
         expect(packetCsv(packet).split(',').length).toBe(22)
       }),

@@ -13,7 +13,10 @@ type UploadRoute = { Params: { sha256: string }; Querystring: { sensor?: string 
 
 const PATHS: Record<UploadKind, { path: string; summary: string }> = {
   capture: { path: '/api/v1/captures/:sha256', summary: 'Upload a raw capture in one piece.' },
-  batch: { path: '/api/v1/batches/:sha256', summary: 'Upload a batch: an Arrow stream of flows of one sensor.' },
+  batch: {
+    path: '/api/v1/batches/:sha256',
+    summary: 'Upload a batch: an Arrow stream of flows of one sensor, plain or in gzip.',
+  },
 }
 
 /**
