@@ -34,7 +34,7 @@ interface TrackedFile {
   isListed: boolean
 }
 
-export interface LiveReaderOptions {
+interface LiveReaderOptions {
   readonly collector: Collector
   readonly state: LiveState
   /** The files that there are now. */
@@ -124,7 +124,8 @@ export class LiveReader {
   /** Closes all files; that one ends within a record is no error, because the rest is read another time. */
   async finish(): Promise<void> {
     for (const tracked of this.#files.values()) this.#tell(tracked, false)
-    for (const capture of this.#captures.values()) if (capture.openKey !== null) await this.#close(capture, false)
+    const open = [...this.#captures.values()].filter(({ openKey }) => openKey !== null)
+    for (const capture of open.sort(byFirstPacket)) await this.#close(capture, false)
   }
 
   /** Notes what a file is, when it is new or has changed. */
@@ -220,7 +221,7 @@ export class LiveReader {
         return !isCompressed || now - changedAt >= STABLE_MILLISECONDS
       })
       .map(([, tracked]) => tracked)
-      .sort((a, b) => firstSeconds(a) - firstSeconds(b) || (a.file.path < b.file.path ? -1 : 1))
+      .sort((a, b) => byFirstPacket(a.capture!, b.capture!))
   }
 
   async #read(tracked: TrackedFile): Promise<boolean> {
@@ -278,8 +279,9 @@ export class LiveReader {
     }
     const quiet = performance.now() - capture.cameAt
     if (!tracked.isListed) {
+      const isElsewhere = [...this.#files.values()].some(other => other.isListed && other.capture === capture)
       // It may be written on under another name for a moment, as by whoever rotates by renaming.
-      if (quiet >= INCOMPLETE_MILLISECONDS) await this.#close(capture, true)
+      if (isElsewhere || quiet >= INCOMPLETE_MILLISECONDS) await this.#close(capture, !isElsewhere)
       return
     }
     if (this.#options.isSingle || capture === this.#newest()) return
@@ -292,12 +294,11 @@ export class LiveReader {
   }
 
   #newest(): LiveCapture | null {
-    let newest: TrackedFile | null = null
-    for (const tracked of this.#files.values()) {
-      if (tracked.capture !== null && (newest === null || firstSeconds(tracked) >= firstSeconds(newest)))
-        newest = tracked
+    let newest: LiveCapture | null = null
+    for (const capture of this.#captures.values()) {
+      if (newest === null || byFirstPacket(newest, capture) < 0) newest = capture
     }
-    return newest?.capture ?? null
+    return newest
   }
 
   async #close(capture: LiveCapture, isEnded: boolean): Promise<CaptureSummary | null> {
@@ -355,8 +356,9 @@ export class LiveReader {
   }
 }
 
-function firstSeconds({ capture }: TrackedFile): number {
-  return capture!.progress.firstSeconds
+/** Names decide between equals. */
+function byFirstPacket({ progress: a }: LiveCapture, { progress: b }: LiveCapture): number {
+  return a.firstSeconds - b.firstSeconds || (a.path < b.path ? -1 : a.path > b.path ? 1 : 0)
 }
 
 /** Since the last change of a file, by this machine's clock; 0 when it lies in the future. */
