@@ -34,21 +34,26 @@ export async function collectLive(request: LiveRequest): Promise<CollectSummary>
   await checkPath(path, mode)
   const state = new LiveState(request.out, request.sensor)
   const collector = new Collector({ ...collectorOptions({ ...request, declared: null }), journal: state })
-  state.open(note)
-  const waker = new ChangeWaker(mode === 'watch' ? path : dirname(path))
-  const stop = stopOnSignal(note, () => waker.wake())
   const progress = new Progress(null)
-  const reader = new LiveReader({
-    collector,
-    state,
-    list: createListing(path, mode, note),
-    isSingle: mode === 'follow',
-    batchSeconds,
-    signal: stop.signal,
-    note,
-    onProgress: (bytes, packets) => progress.update(bytes, packets),
-  })
+  const tell = (line: string): void => {
+    progress.clear()
+    note(line)
+  }
+  const waker = new ChangeWaker(mode === 'watch' ? path : dirname(path))
+  const stop = stopOnSignal(tell, () => waker.wake())
+  let reader: LiveReader
   try {
+    state.open(tell)
+    reader = new LiveReader({
+      collector,
+      state,
+      list: createListing(path, mode, tell),
+      isSingle: mode === 'follow',
+      batchSeconds,
+      signal: stop.signal,
+      note: tell,
+      onProgress: (bytes, packets) => progress.update(bytes, packets),
+    })
     await readUntilStopped(reader, waker, stop)
     await collector.finish()
     await reader.finish()

@@ -115,5 +115,4 @@ it(`counts each packet once, whenever it is killed (seed ${SEED})`, { timeout: 2
   // The test is worth something only when the kills hit work that was under way.
   expect(kills.reading).toBeGreaterThan(12)
   expect(roundsWithBatches).toBeGreaterThan(12)
-  console.log(JSON.stringify({ seed: SEED, kills, roundsWithBatches, packets: writer.packets }))
 })
