@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, fsync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { BATCH_METADATA_KEY, type BatchMetadata, batchFileName } from '../schemas/batch.ts'
 import { FLOW } from '../schemas/flow.ts'
@@ -15,6 +15,17 @@ export interface WrittenBatch {
   readonly path: string
   readonly sha256: string
   readonly metadata: BatchMetadata
+}
+
+/** Keeps account of batches across crashes: told of each when its bytes are durable, before it has its name. */
+export interface BatchJournal {
+  /** Name for an incomplete file in BATCH_TEMPORARY_FOLDER, in use by no other. */
+  newTemporaryName(): string
+  /**
+   * Once this has returned, the batch counts as written: should its naming fail, whoever opens the journal next makes
+   * up for it.
+   */
+  commit(batch: WrittenBatch, temporaryName: string): void
 }
 
 /** Folder below the output for files that are not complete yet; on the same file system, so that rename is atomic. */
@@ -39,14 +50,21 @@ export class BatchWriter {
   /** Writes the schema and the end of the stream. */
   #writer = new arrow.RecordBatchStreamWriter({ autoDestroy: false })
   #metadata: BatchMetadata
+  #journal: BatchJournal | null
+  /** True when the journal may hold the batch: from then on its bytes must stay. */
+  #isCommitted = false
 
-  /** @throws OUTPUT_UNWRITABLE, DISK_FULL */
-  constructor(out: string, metadata: BatchMetadata) {
+  /**
+   * @param journal for `finish`, which then writes the batch down before it names it
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL
+   */
+  constructor(out: string, metadata: BatchMetadata, journal: BatchJournal | null = null) {
     this.#out = out
     this.#metadata = metadata
+    this.#journal = journal
     const schema = arrowSchema(FLOW, new Map([[BATCH_METADATA_KEY, JSON.stringify(metadata)]]))
     const folder = join(out, BATCH_TEMPORARY_FOLDER)
-    this.#temporary = join(folder, `${process.pid}-${randomBytes(6).toString('hex')}`)
+    this.#temporary = join(folder, journal?.newTemporaryName() ?? `${process.pid}-${randomBytes(6).toString('hex')}`)
     try {
       mkdirSync(folder, { recursive: true })
       this.#descriptor = openSync(this.#temporary, 'wx', 0o644)
@@ -75,6 +93,7 @@ export class BatchWriter {
       fsyncSync(this.#descriptor)
       closeSync(this.#descriptor)
       const batch = this.#named()
+      this.#commit(batch)
       renameSync(this.#temporary, batch.path)
       syncDirectory(this.#out)
       return batch
@@ -98,6 +117,13 @@ export class BatchWriter {
     }
   }
 
+  #commit(batch: WrittenBatch): void {
+    if (this.#journal === null) return
+    syncDirectory(dirname(this.#temporary))
+    this.#isCommitted = true
+    this.#journal.commit(batch, basename(this.#temporary))
+  }
+
   #end(): void {
     this.#writer.finish()
     this.#flushStage()
@@ -115,7 +141,7 @@ export class BatchWriter {
     } catch {
       // It is closed already when the error came after closing.
     }
-    rmSync(this.#temporary, { force: true })
+    if (!this.#isCommitted) rmSync(this.#temporary, { force: true })
   }
 
   #guard<T>(work: () => T): T {

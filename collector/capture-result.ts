@@ -44,6 +44,6 @@ export interface ReadOptions {
   readonly signal?: AbortSignal
   /** More decompressed bytes than this are taken for a bomb. */
   readonly contentBytesMax?: number
-  /** For tests: size of the buffer at first, instead of CHUNK_BYTES; at least 64. */
+  /** Size of the buffer at first, at least 64, instead of CHUNK_BYTES: for whoever wants the beginning only, and for tests. */
   readonly chunkBytes?: number
 }

@@ -12,13 +12,13 @@ import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { listCaptures } from './list-captures.ts'
 import { isLiveInput } from './open-byte-source.ts'
 import { fileOf, Progress, totalBytes } from './progress.ts'
+import { type Stop, stopOnSignal } from './stop-signal.ts'
 import { visibleText } from './visible-text.ts'
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-/** Enough for tcpdump to write its buffer; short enough for whoever pressed Ctrl-C. */
-const DRAIN_MILLISECONDS = 2000
+/** With files only, a signal just ends the process: reading them again gives the same batches. */
+const NEVER: Stop = { signal: new AbortController().signal, isAsked: false, release() {} }
 
-interface CollectRequest {
+export interface CollectRequest {
   /** Files, directories, or `-`. */
   readonly captures: readonly string[]
   readonly sensor: string
@@ -87,10 +87,11 @@ async function collectInOrder(
   captures: readonly (string | CaptureSummary)[],
 ): Promise<ParallelResult> {
   const progress = new Progress(totalBytes(captures.filter(path => typeof path === 'string')))
-  const stop = stopOnSignal(request.captures.some(isLiveInput), line => {
+  const note = (line: string): void => {
     progress.clear()
     request.note(line)
-  })
+  }
+  const stop = request.captures.some(isLiveInput) ? stopOnSignal(note) : NEVER
   const summaries: CaptureSummary[] = []
   let bytesRead = 0
   let packets = 0
@@ -144,7 +145,8 @@ export function checkSensorId(sensor: string): void {
   }
 }
 
-function collectorOptions(request: CollectRequest): CollectorOptions {
+/** Checks what was asked for, and makes the output folder and the key. */
+export function collectorOptions(request: Omit<CollectRequest, 'captures' | 'jobs'>): CollectorOptions {
   const { sensor, out, note } = request
   checkSensorId(sensor)
   const telescope = parseTelescope(request.telescope)
@@ -190,35 +192,4 @@ async function findCaptures(paths: readonly string[]): Promise<(string | Capture
     }
   }
   return found
-}
-
-/**
- * A pipe may come from a tcpdump that never ends: a signal ends the reading, and what was read is written as a
- * batch. Ctrl-C reaches tcpdump at the same moment, which then writes what it still holds and closes the pipe: so
- * reading goes on to the end of the input, for DRAIN_MILLISECONDS at most. A second signal stops it at once. With files
- * only, a signal just ends the process: reading them again gives the same batches.
- */
-function stopOnSignal(isLive: boolean, note: (line: string) => void): { signal: AbortSignal; release: () => void } {
-  const controller = new AbortController()
-  if (!isLive) return { signal: controller.signal, release: () => {} }
-  let deadline: NodeJS.Timeout | undefined
-  const stop = (): void => controller.abort()
-  const onSignal = (name: string): void => {
-    // The terminal may be gone: what cannot be told any more must not keep the batch from being written.
-    if (name === 'SIGHUP') for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
-    if (deadline) {
-      stop()
-      return
-    }
-    deadline = setTimeout(stop, DRAIN_MILLISECONDS)
-    note(`${name}: writing what was read once the input ends, at the latest after ${DRAIN_MILLISECONDS / 1000} s`)
-  }
-  for (const name of SIGNALS) process.on(name, onSignal)
-  return {
-    signal: controller.signal,
-    release: () => {
-      clearTimeout(deadline)
-      for (const name of SIGNALS) process.off(name, onSignal)
-    },
-  }
 }

@@ -5,8 +5,10 @@ import { type BatchMetadata, type CaptureSummary, PACKETS_PER_BATCH_MAX } from '
 import { TelescopeError } from '../schemas/errors.ts'
 import { SCHEMA_VERSION } from '../schemas/flow.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
-import { BATCH_TEMPORARY_FOLDER, BatchWriter, type WrittenBatch } from './batch-writer.ts'
+import { BATCH_TEMPORARY_FOLDER, type BatchJournal, BatchWriter, type WrittenBatch } from './batch-writer.ts'
+import type { ByteSource } from './byte-source.ts'
 import type { CaptureResult, ReadOptions } from './capture-result.ts'
+import { type CapturePart, captureSummary, offTelescope } from './capture-summary.ts'
 import { ClockWatch } from './clock-watch.ts'
 import { PacketCounters } from './counters.ts'
 import { CoverageRecorder, type DeclaredSpan } from './coverage-recorder.ts'
@@ -16,7 +18,8 @@ import { FlowTable } from './flow-table.ts'
 import { FrameShortcut } from './frame-shortcut.ts'
 import { Packet } from './packet.ts'
 import { isTimeValid } from './pcapng-time.ts'
-import { readCapture } from './read-capture.ts'
+import { isAlive } from './process-life.ts'
+import { CaptureReading, readCapture } from './read-capture.ts'
 import type { CountedSegment, Segment } from './segment.ts'
 
 /**
@@ -46,6 +49,8 @@ export interface CollectorOptions {
   readonly decodeOptions?: number
   /** Latest Unix second that a packet can have; by default this machine's clock and a day, looked at again and again. */
   readonly secondsMax?: number
+  /** For runs without end: batches are written down in it, one after the other, and are not kept in `batches`. */
+  readonly journal?: BatchJournal
   /** For tests: packets of a batch. */
   readonly packetsMax?: number
   /** For tests: false makes every packet go the general way. */
@@ -122,12 +127,72 @@ export class Collector {
    * @throws OUTPUT_UNWRITABLE, DISK_FULL
    */
   async read(path: string, options: ReadOptions = {}): Promise<{ summary: CaptureSummary; result: CaptureResult }> {
+    this.#begin()
+    const count = (packet: Packet): void => this.#count(packet)
+    const result = await readCapture(path, this.#packet, count, this.#readOptions(options))
+    const part = this.#end()
+    const { read, kept, drops } = part.counted
+    if (read !== result.packetsRead) {
+      throw new TelescopeError('INTERNAL', `capture: ${result.packetsRead} packets read, ${read} counted`)
+    }
+    const error = result.error ?? offTelescope(read, kept, drops[DROP_NOT_FOR_TELESCOPE]!)
+    return { summary: captureSummary({ ...result, path, error }, part, this.#clock.warnings), result }
+  }
+
+  /**
+   * A capture that may grow, for `readOn`; whoever opens it closes the source.
+   * @param skip its first packets, which were counted before
+   */
+  openReading(source: ByteSource, skip: number, options: ReadOptions = {}): CaptureReading {
+    let left = skip
+    // The shortcut is closed until the first packet that is counted.
+    const count = (packet: Packet): void => {
+      if (left > 0) left--
+      else this.#count(packet)
+    }
+    return new CaptureReading(source, this.#packet, count, this.#readOptions(options))
+  }
+
+  /**
+   * Counts what a capture holds beyond what was read of it, up to its present end; between two calls other captures may
+   * be read.
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL, and what the journal throws
+   */
+  async readOn(reading: CaptureReading): Promise<CapturePart> {
+    this.#begin()
+    await reading.advance()
+    return this.#end()
+  }
+
+  /** Packets of the batch at hand, dropped ones included. */
+  get packetsOfBatch(): number {
+    return this.#batchPackets
+  }
+
+  /** First Unix second that the batch at hand leaves to later ones. */
+  get windowEnd(): number {
+    return this.#windowEnd
+  }
+
+  /**
+   * Ends the batch at hand before its time; no reading may be under way.
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL, and what the journal throws
+   */
+  endBatch(): void {
+    this.#flush(null)
+    this.#batchPackets = 0
+  }
+
+  #begin(): void {
     this.#captureStart = this.#counters.snapshot()
     this.#captureFirst = Number.POSITIVE_INFINITY
     this.#captureLast = Number.NEGATIVE_INFINITY
     this.#clock = new ClockWatch()
     this.#readClock()
-    const result = await readCapture(path, this.#packet, packet => this.#count(packet), {
+  }
+
+  #readOptions(options: ReadOptions): ReadOptions {
+    return {
       ...options,
       // The shortcut knows the first IP header only.
       ...(this.#options.shortcut === false || this.#packet.decodeOptions !== 0 ? {} : { shortcut: this.#shortcut }),
@@ -137,28 +202,16 @@ export class Collector {
         if (this.#finishingCount > FINISHING_MAX) await this.#finishing
         await options.onChunk?.(bytes)
       },
-    })
+    }
+  }
+
+  /** What was counted since `#begin`. */
+  #end(): CapturePart {
     this.#takeShortcut()
     this.#shortcut.close()
     this.#counters.assertBalanced()
     const counted = this.#counters.since(this.#captureStart)
-    if (counted.read !== result.packetsRead) {
-      throw new TelescopeError('INTERNAL', `capture: ${result.packetsRead} packets read, ${counted.read} counted`)
-    }
-    const { warnings } = this.#clock
-    const summary: CaptureSummary = {
-      path,
-      format: result.format,
-      packets_read: counted.read,
-      packets_kept: counted.kept,
-      drops: counted.dropsByName(),
-      first_packet: formatMicroseconds(this.#captureFirst),
-      last_packet: formatMicroseconds(this.#captureLast),
-      truncated: result.truncated,
-      ...(warnings.length > 0 ? { warnings } : {}),
-      error: result.error ?? offTelescope(counted.read, counted.kept, counted.drops[DROP_NOT_FOR_TELESCOPE]!),
-    }
-    return { summary, result }
+    return { counted, first: this.#captureFirst, last: this.#captureLast }
   }
 
   /**
@@ -289,12 +342,15 @@ export class Collector {
       last_packet: last,
     }
     this.#flushed = this.#counters.snapshot()
-    if (metadata.flows > 0 || metadata.spans.length > 0) this.#write(metadata)
+    const isKept = metadata.flows > 0 || metadata.spans.length > 0
+    // A run without end may lose its captures before there is a flow: what it dropped is written down at once.
+    if (isKept || (this.#options.journal && metadata.packets_read > 0)) this.#write(metadata)
     else if (metadata.packets_read > 0) this.#emptyBatches.push(metadata)
   }
 
   #write(metadata: BatchMetadata): void {
-    const writer = new BatchWriter(this.#options.out, metadata)
+    const journal = this.#options.journal ?? null
+    const writer = new BatchWriter(this.#options.out, metadata, journal)
     for (const { columns, rowCount } of this.#table.recordBatches()) writer.writeRows(columns, rowCount)
     const packets = this.#table.countPackets()
     if (packets !== metadata.packets_kept) {
@@ -305,6 +361,10 @@ export class Collector {
       )
     }
     this.#table.clear()
+    if (journal !== null) {
+      writer.finish()
+      return
+    }
     if (writer.byteCount < FINISH_LATER_BYTES) {
       this.#written.push(writer.finish())
       return
@@ -322,24 +382,9 @@ export class Collector {
   }
 }
 
-/** A capture full of packets for others is a wrong `--telescope` or a wrong file: nobody should have to guess. */
-export function offTelescope(read: number, kept: number, foreign: number): CaptureSummary['error'] {
-  if (kept > 0 || foreign === 0) return null
-  const message = `capture: none of its ${read} packets is for an address of this telescope; check the telescope's prefixes and the file`
-  return { code: 'CAPTURE_OFF_TELESCOPE', message, offset: null }
-}
-
 /** Latest Unix second that a packet can have by this machine's clock. */
 export function latestSecond(): number {
   return Math.floor(Date.now() / 1000) + CLOCK_MARGIN_SECONDS
-}
-
-/** ISO 8601 with microseconds; null for the infinities that mean "no packet". */
-function formatMicroseconds(microseconds: number): string | null {
-  if (!Number.isFinite(microseconds)) return null
-  const milliseconds = Math.floor(microseconds / 1000)
-  const rest = String(microseconds - milliseconds * 1000).padStart(3, '0')
-  return new Date(milliseconds).toISOString().replace('Z', `${rest}Z`)
 }
 
 /** Removes incomplete files that a killed process left behind; those of living processes stay. */
@@ -354,14 +399,5 @@ function removeAbandoned(out: string): void {
   for (const name of names) {
     const pid = Number(/^(\d+)-[0-9a-f]{12}$/.exec(name)?.[1] ?? Number.NaN)
     if (Number.isInteger(pid) && pid !== process.pid && !isAlive(pid)) rmSync(join(folder, name), { force: true })
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

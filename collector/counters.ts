@@ -26,6 +26,12 @@ export class PacketCounters {
     return difference
   }
 
+  add(other: PacketCounters): void {
+    this.read += other.read
+    this.kept += other.kept
+    for (let reason = 0; reason < this.drops.length; reason++) this.drops[reason]! += other.drops[reason]!
+  }
+
   /** Reasons that occurred, in the order of the list. */
   dropsByName(): Partial<Record<DropReason, number>> {
     return Object.fromEntries(

@@ -1,4 +1,5 @@
-import { closeSync, fsyncSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { TelescopeError } from '../schemas/errors.ts'
 
 /** Makes names in a folder durable: creations, renames and removals up to now. */
@@ -8,6 +9,33 @@ export function syncDirectory(path: string): void {
     fsyncSync(descriptor)
   } finally {
     closeSync(descriptor)
+  }
+}
+
+/**
+ * Puts a file, readable by its owner only, in the place of another: at every moment, a crash of the machine included,
+ * there is either the old one or the new one, whole.
+ * @param temporary name in the same folder
+ * @returns inode of the new one
+ * @throws OUTPUT_UNWRITABLE, DISK_FULL
+ */
+export function replaceFile(path: string, temporary: string, text: string): bigint {
+  try {
+    const descriptor = openSync(temporary, 'w', 0o600)
+    let inode: bigint
+    try {
+      writeFileSync(descriptor, text)
+      fsyncSync(descriptor)
+      inode = fstatSync(descriptor, { bigint: true }).ino
+    } finally {
+      closeSync(descriptor)
+    }
+    renameSync(temporary, path)
+    syncDirectory(dirname(path))
+    return inode
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw fileError(error, path)
   }
 }
 

@@ -63,7 +63,9 @@ export async function readCaptureSource(
   return reading.result()
 }
 
-class CaptureReading {
+/** One capture at work: `run` reads it whole; or `advance` again and again as it grows, and then `finish`. */
+export class CaptureReading {
+  /** To be closed by whoever made the reading; takes the place of the one that was given when that is compressed. */
   source: ByteSource
   private readonly packet: Packet
   private readonly onPacket: OnPacket
@@ -87,26 +89,58 @@ class CaptureReading {
   }
 
   async run(): Promise<void> {
-    const format = await this.openContent()
-    if (format === null) return
-    const parser = this.createParser(format)
-    this.parser = parser
-    const { signal, onChunk, range } = this.options
-    if (range && parser instanceof PcapParser) {
-      // Only the file header has come so far.
-      this.start = parser.feed(this.buffer, this.start, this.end)
-      parser.skipTo(range.start, range.packetsBefore)
-    }
+    if (await this.advance()) await this.finish()
+  }
+
+  /**
+   * Hands over all packets up to the present end of the source.
+   * @returns false when `options.signal` ended it before
+   */
+  async advance(): Promise<boolean> {
+    this.parser ??= await this.openParser()
+    const { parser } = this
+    if (parser === null) return true
+    const { signal, onChunk } = this.options
     do {
       this.start = parser.feed(this.buffer, this.start, this.end)
       if (onChunk) await onChunk(this.source.bytesRead)
-      if (signal?.aborted) return
+      if (signal?.aborted) return false
     } while (parser.error === null && (await this.fill()))
+    return true
+  }
+
+  /** Judges the capture when nothing more will come. */
+  async finish(): Promise<void> {
+    const { parser } = this
+    if (parser === null) return
     // Whoever hashes the content wants all of it, also what cannot be parsed.
     if (this.options.onBytes) while (parser.error !== null && (await this.drain())) {}
     const ending = parser.finish(parser.error === null ? this.end - this.start : 0)
     this.isTruncated = ending?.code === 'CAPTURE_TRUNCATED' || this.source.error !== null
     this.error = this.source.error ?? ending ?? parser.warning ?? linkTypeError(parser)
+  }
+
+  /** True when nothing that comes can be read any more. */
+  get isBroken(): boolean {
+    return this.parser === null ? this.error !== null : this.parser.error !== null || this.source.error !== null
+  }
+
+  /** True when what was read ends with a whole record or block. */
+  get isAtRecordEnd(): boolean {
+    return this.start === this.end
+  }
+
+  private async openParser(): Promise<CaptureParser | null> {
+    const format = await this.openContent()
+    if (format === null) return null
+    const parser = this.createParser(format)
+    const { range } = this.options
+    if (range && parser instanceof PcapParser) {
+      // Only the file header has come so far.
+      this.start = parser.feed(this.buffer, this.start, this.end)
+      parser.skipTo(range.start, range.packetsBefore)
+    }
+    return parser
   }
 
   private createParser(format: CaptureFormat): CaptureParser {

@@ -100,6 +100,11 @@ export const ERROR_CODES = {
     status: 422,
     doc: 'No packet in the capture is for an address of this telescope.',
   },
+  CAPTURE_REWRITTEN: {
+    kind: 'input',
+    status: 422,
+    doc: 'A capture that is read as it grows became shorter, or its beginning changed.',
+  },
   TELESCOPE_UNKNOWN: { kind: 'input', status: 422, doc: 'No dark prefix could be told from the captures.' },
   BATCH_INVALID: { kind: 'input', status: 422, doc: 'Not an Arrow stream of flows as this schema version defines it.' },
   BATCH_VERSION_UNSUPPORTED: { kind: 'input', status: 422, doc: 'The batch was written with another schema version.' },
@@ -120,6 +125,11 @@ export const ERROR_CODES = {
   DISK_FULL: { kind: 'operating', status: 507, doc: 'Not enough free disk to keep what comes in.' },
   SPOOL_UNREADABLE: { kind: 'operating', status: 500, doc: 'The folder with batches to send cannot be read.' },
   OUTPUT_UNWRITABLE: { kind: 'operating', status: 500, doc: 'An output file or folder cannot be written.' },
+  STATE_INVALID: {
+    kind: 'operating',
+    status: 500,
+    doc: 'The file that says how far live reading has come cannot be read.',
+  },
   STORAGE_FAILED: { kind: 'operating', status: 503, doc: 'The catalog or the lake could not be read or written.' },
   DATA_IN_USE: { kind: 'operating', status: 503, doc: 'Another process has the data folder open.' },
   PORT_IN_USE: { kind: 'operating', status: 503, doc: 'The port is taken by another program.' },

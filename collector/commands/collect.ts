@@ -14,6 +14,8 @@ const JOBS_DEFAULT_MAX = 4
 export const command: Command = {
   summary: 'turns captures into batches of flows',
   usage: `hirundo collect CAPTURE... --sensor ID --telescope CIDR[,CIDR...]|auto --out DIR [--key FILE] [--yes] [--json]
+hirundo collect FILE --follow ...        the same for a file that is being written
+hirundo collect DIR --watch ...          the same for a directory into which captures are rotated
 
 Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a named pipe, a
 directory or - (standard input: tcpdump -w - | hirundo collect - ...): pcap, pcapng or snoop, plain or compressed with
@@ -29,13 +31,19 @@ read to its end, for 2 s at most (a second Ctrl-C: no further), and what was rea
   --key FILE             key that hides destination addresses, 64 hexadecimal digits, mode 600; made when missing.
                          Default: DIR/ID.key
   --telescope-epoch N    number of the sensor's present prefixes and key, as the hub counts them (default 1)
-  --batch-seconds N      capture time of one batch (default 86400); for live use 300 is usual
+  --follow               goes on when the file grows, and with the file that takes its name when it is replaced
+  --watch                goes on when files in the directory grow and when new ones come (tcpdump -G, -C, -z gzip)
+  --batch-seconds N      capture time of one batch (default 86400; with --follow and --watch 300)
   --listened-since TIME  when the sensor listened, if you know better than the packets; both or none
   --listened-until TIME
 ${DECODE_USAGE}
   --jobs N               threads that count plain pcap files of 64 MB and more (default: the processors, 4 at most);
                          the batches are the same, byte for byte
   --json                 prints one JSON object instead of text
+
+--follow and --watch run until a signal and may be killed at any moment: DIR/ID.state.json says how far each capture was
+read, so that the next start goes on from there and counts each packet once. Leave files where they are until their
+packets are in a batch: for --batch-seconds, or twice that when nothing more comes.
 
 Exit status: 0 all read; 3 something in the input was unreadable or cut short (what could be read is kept); 2 wrong
 usage; 1 a failure of the machine or of Hirundo.`,
@@ -46,7 +54,9 @@ usage; 1 a failure of the machine or of Hirundo.`,
     out: { type: 'string' },
     key: { type: 'string' },
     'telescope-epoch': { type: 'string', default: '1' },
-    'batch-seconds': { type: 'string', default: '86400' },
+    'batch-seconds': { type: 'string' },
+    follow: { type: 'boolean', default: false },
+    watch: { type: 'boolean', default: false },
     jobs: { type: 'string', default: String(Math.min(availableParallelism(), JOBS_DEFAULT_MAX)) },
     'listened-since': { type: 'string' },
     'listened-until': { type: 'string' },
@@ -55,6 +65,7 @@ usage; 1 a failure of the machine or of Hirundo.`,
   },
   async run({ values, positionals }) {
     if (positionals.length === 0) throw new TelescopeError('USAGE', 'collect: no CAPTURE given')
+    const mode = liveMode(values, positionals)
     const request = {
       captures: positionals,
       sensor: required(values, 'sensor'),
@@ -62,7 +73,12 @@ usage; 1 a failure of the machine or of Hirundo.`,
       telescopeEpoch: integer(values, 'telescope-epoch', 1, 65_535),
       out: required(values, 'out'),
       keyPath: values['key'] === undefined ? null : String(values['key']),
-      batchSeconds: integer(values, 'batch-seconds', 60, 31 * 86_400),
+      batchSeconds: integer(
+        { 'batch-seconds': BATCH_SECONDS[mode ?? 'once'], ...values },
+        'batch-seconds',
+        60,
+        31 * 86_400,
+      ),
       jobs: integer(values, 'jobs', 1, 64),
       declared: declaredSpan(values),
       decodeOptions: decodeOptions(values, 'collect'),
@@ -72,10 +88,36 @@ usage; 1 a failure of the machine or of Hirundo.`,
     const { checkSensorId, collect } = await import('../collect.ts')
     checkSensorId(request.sensor)
     const telescope = request.telescope === 'auto' ? await findTelescope(values, request) : request.telescope
-    const summary = await collect({ ...request, telescope })
+    const summary =
+      mode === null
+        ? await collect({ ...request, telescope })
+        : await (await import('../collect-live.ts')).collectLive({ ...request, telescope, mode, path: positionals[0]! })
     process.stdout.write(await resultText(summary, values['json'] === true))
     return summary.captures.some(capture => capture.error !== null) ? EXIT_STATUS.input : 0
   },
+}
+
+/** Live: short enough for the page to be up to date, long enough for a batch to be worth its way. */
+const BATCH_SECONDS = { once: '86400', follow: '300', watch: '300' } as const
+
+/** @returns null to read to the end and no further */
+function liveMode(values: Values, captures: readonly string[]): 'follow' | 'watch' | null {
+  const mode = values['follow'] === true ? 'follow' : values['watch'] === true ? 'watch' : null
+  if (mode === null) return null
+  const isDeclared = values['listened-since'] !== undefined || values['listened-until'] !== undefined
+  const mistakes: readonly (readonly [boolean, string])[] = [
+    [values['follow'] === values['watch'], '--follow and --watch exclude each other'],
+    [captures.length > 1, `--${mode} takes one CAPTURE, not ${captures.length}`],
+    [captures[0] === '-', `standard input needs no --${mode}: it is read until it ends`],
+    [isDeclared, `--listened-since and --listened-until are for captures that are complete, not for --${mode}`],
+    [
+      values['telescope'] === 'auto',
+      `--telescope auto needs captures that are complete; with --${mode} name the prefixes`,
+    ],
+  ]
+  const mistake = mistakes.find(([isMade]) => isMade)
+  if (mistake) throw new TelescopeError('USAGE', `collect: ${mistake[1]}`)
+  return mode
 }
 
 type Values = CommandArguments['values']
