@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../schemas/errors.ts'
 import type { RecordShortcut } from './packet.ts'
+import type { CaptureRange } from './segment.ts'
 
 /** Why reading stopped, or what made packets unreadable. The offset is in the decompressed content. */
 export interface CaptureError {
@@ -31,6 +32,8 @@ export interface CaptureResult {
 }
 
 export interface ReadOptions {
+  /** Reads these records of a plain pcap file only. */
+  readonly range?: CaptureRange
   /** Sees all decompressed bytes in order, in chunks that are valid only during the call (for hashing). */
   readonly onBytes?: (chunk: Uint8Array) => void
   /** Offered the records before they are decoded. */

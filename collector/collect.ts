@@ -1,16 +1,18 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseTelescope } from '../schemas/address.ts'
 import { type CaptureSummary, type CollectSummary, isSensorId } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
-import { Collector } from './collector.ts'
+import { collectInParallel, type ParallelResult, plannable } from './collect-in-parallel.ts'
+import { Collector, type CollectorOptions } from './collector.ts'
 import type { DeclaredSpan } from './coverage-recorder.ts'
 import { fileError } from './durable-file.ts'
 import { readOrCreateKey } from './key-file.ts'
 import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { listCaptures } from './list-captures.ts'
 import { isLiveInput } from './open-byte-source.ts'
-import { Progress } from './progress.ts'
+import { fileOf, Progress, totalBytes } from './progress.ts'
+import { visibleText } from './visible-text.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 /** Enough for tcpdump to write its buffer; short enough for whoever pressed Ctrl-C. */
@@ -29,6 +31,8 @@ interface CollectRequest {
   readonly keyPath: string | null
   readonly batchSeconds: number
   readonly declared: DeclaredSpan | null
+  /** Threads that may count at once. */
+  readonly jobs: number
   /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts. */
   readonly decodeOptions: number
   /** Told about what an operator should know and no summary holds. */
@@ -42,15 +46,56 @@ interface CollectRequest {
  */
 export async function collect(request: CollectRequest): Promise<CollectSummary> {
   const startedAt = performance.now()
-  const collector = openCollector(request)
-  const stop = stopOnSignal(request.captures.some(isLiveInput), request.note)
+  const options = collectorOptions(request)
+  const captures = await findCaptures(request.captures)
+  const planned = captures.every(path => typeof path === 'string') ? plannable(captures, request.jobs) : null
+  const result = planned
+    ? await collectPlanned(request, options, planned, captures)
+    : await collectInOrder(request, new Collector(options), captures)
+  const seconds = (performance.now() - startedAt) / 1000
+  const packets = result.summaries.reduce((sum, { packets_read }) => sum + packets_read, 0)
+  return {
+    captures: result.summaries,
+    flows: result.flows,
+    batches: result.batches,
+    bytes_read: result.bytesRead,
+    seconds: Number(seconds.toFixed(6)),
+    packets_per_second: Math.round(packets / seconds),
+  }
+}
+
+async function collectPlanned(
+  request: CollectRequest,
+  options: CollectorOptions,
+  planned: NonNullable<ReturnType<typeof plannable>>,
+  captures: readonly (string | CaptureSummary)[],
+): Promise<ParallelResult> {
+  const progress = new Progress(totalBytes(captures.filter(path => typeof path === 'string')))
+  const onProgress = (bytes: number, packets: number): void => progress.update(bytes, packets)
+  const result = await collectInParallel(options, planned, request.jobs, onProgress)
+  progress.clear()
+  for (const [at, summary] of result.summaries.entries()) {
+    const unread = summary.drops.link_type_unsupported ?? 0
+    if (unread > 0) request.note(unsupportedLinkNote(summary.path, unread, [planned[at]!.header.linkType]))
+  }
+  return result
+}
+
+async function collectInOrder(
+  request: CollectRequest,
+  collector: Collector,
+  captures: readonly (string | CaptureSummary)[],
+): Promise<ParallelResult> {
+  const progress = new Progress(totalBytes(captures.filter(path => typeof path === 'string')))
+  const stop = stopOnSignal(request.captures.some(isLiveInput), line => {
+    progress.clear()
+    request.note(line)
+  })
   const summaries: CaptureSummary[] = []
   let bytesRead = 0
   let packets = 0
   try {
-    const captures = await findCaptures(request.captures)
-    const progress = new Progress(totalBytes(captures))
-    for (const path of captures) {
+    for (const [place, path] of captures.entries()) {
       if (stop.signal.aborted) break
       if (typeof path !== 'string') {
         summaries.push(path)
@@ -58,41 +103,38 @@ export async function collect(request: CollectRequest): Promise<CollectSummary> 
       }
       const { summary, result } = await collector.read(path, {
         signal: stop.signal,
-        onChunk: bytes => progress.update(bytesRead + bytes, packets + collector.packetsOfCapture),
+        onChunk: bytes => {
+          const packetsRead = packets + collector.packetsOfCapture
+          progress.update(bytesRead + bytes, packetsRead, fileOf(place, captures.length))
+        },
       })
       bytesRead += result.bytesRead
       packets += summary.packets_read
       const unread = summary.drops.link_type_unsupported ?? 0
-      if (unread > 0 && result.error?.code !== 'LINK_TYPE_UNSUPPORTED')
+      if (unread > 0 && result.error?.code !== 'LINK_TYPE_UNSUPPORTED') {
+        progress.clear()
         request.note(unsupportedLinkNote(path, unread, result.linkTypes))
+      }
       // When standard input was closed by us, that it ended early is no news.
       summaries.push(stop.signal.aborted ? { ...summary, truncated: false, error: null } : summary)
     }
-    progress.clear()
     await collector.finish()
   } finally {
+    progress.clear()
     stop.release()
   }
-  const seconds = (performance.now() - startedAt) / 1000
-  return {
-    captures: summaries,
-    flows: collector.flows,
-    batches: collector.batches.length,
-    bytes_read: bytesRead,
-    seconds: Number(seconds.toFixed(6)),
-    packets_per_second: Math.round(packets / seconds),
-  }
+  return { summaries, flows: collector.flows, batches: collector.batches.length, bytesRead }
 }
 
 /** A capture that could be read in part is no error, and its summary has no place for numbers of link types. */
 function unsupportedLinkNote(path: string, packets: number, linkTypes: readonly number[]): string {
   const unsupported = linkTypes.filter(linkType => !isLinkTypeSupported(linkType)).map(formatLinkType)
   const types = unsupported.length === 0 ? 'that a pktap or ppi header names' : unsupported.join(', ')
-  return `${path}: ${packets} packets dropped: link type ${types} is not supported`
+  return `${visibleText(path)}: ${packets} packets dropped: link type ${types} is not supported`
 }
 
-function openCollector(request: CollectRequest): Collector {
-  const { sensor, out, note } = request
+/** @throws SENSOR_ID_INVALID */
+export function checkSensorId(sensor: string): void {
   if (!isSensorId(sensor)) {
     throw new TelescopeError(
       'SENSOR_ID_INVALID',
@@ -100,6 +142,11 @@ function openCollector(request: CollectRequest): Collector {
       { sensor },
     )
   }
+}
+
+function collectorOptions(request: CollectRequest): CollectorOptions {
+  const { sensor, out, note } = request
+  checkSensorId(sensor)
   const telescope = parseTelescope(request.telescope)
   try {
     mkdirSync(out, { recursive: true })
@@ -114,7 +161,7 @@ function openCollector(request: CollectRequest): Collector {
     )
   }
   const { telescopeEpoch, batchSeconds, declared, decodeOptions } = request
-  return new Collector({ sensor, telescope, telescopeEpoch, key, out, batchSeconds, declared, decodeOptions })
+  return { sensor, telescope, telescopeEpoch, key, out, batchSeconds, declared, decodeOptions }
 }
 
 /**
@@ -143,18 +190,6 @@ async function findCaptures(paths: readonly string[]): Promise<(string | Capture
     }
   }
   return found
-}
-
-/** Bytes on disk of all captures; null when one is a pipe. */
-function totalBytes(captures: readonly (string | CaptureSummary)[]): number | null {
-  let total = 0
-  for (const path of captures) {
-    if (typeof path !== 'string') continue
-    const stats = isLiveInput(path) ? undefined : statSync(path, { throwIfNoEntry: false })
-    if (!stats?.isFile()) return null
-    total += stats.size
-  }
-  return total
 }
 
 /**

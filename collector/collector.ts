@@ -16,6 +16,7 @@ import { FrameShortcut } from './frame-shortcut.ts'
 import { Packet } from './packet.ts'
 import { isTimeValid } from './pcapng-time.ts'
 import { readCapture } from './read-capture.ts'
+import type { CountedSegment, Segment } from './segment.ts'
 
 /**
  * From this size on a batch becomes durable while the next packets are read. So many flows are more than a chunk of a
@@ -42,6 +43,8 @@ export interface CollectorOptions {
   readonly declared?: DeclaredSpan | null
   /** DECAPSULATE_ and VERIFY_ bits of decode-options.ts. Default: 0. */
   readonly decodeOptions?: number
+  /** Latest Unix second that a packet can have; by default this machine's clock and a day, looked at again and again. */
+  readonly secondsMax?: number
   /** For tests: packets of a batch. */
   readonly packetsMax?: number
   /** For tests: false makes every packet go the general way. */
@@ -126,13 +129,13 @@ export class Collector {
       // The shortcut knows the first IP header only.
       ...(this.#options.shortcut === false || this.#packet.decodeOptions !== 0 ? {} : { shortcut: this.#shortcut }),
       onChunk: async bytes => {
-        this.#settle()
+        this.#takeShortcut()
         this.#readClock()
         if (this.#finishingCount > FINISHING_MAX) await this.#finishing
         await options.onChunk?.(bytes)
       },
     })
-    this.#settle()
+    this.#takeShortcut()
     this.#shortcut.close()
     this.#counters.assertBalanced()
     const counted = this.#counters.since(this.#captureStart)
@@ -148,9 +151,32 @@ export class Collector {
       first_packet: formatMicroseconds(this.#captureFirst),
       last_packet: formatMicroseconds(this.#captureLast),
       truncated: result.truncated,
-      error: result.error ?? offTelescope(counted),
+      error: result.error ?? offTelescope(counted.read, counted.kept, counted.drops[DROP_NOT_FOR_TELESCOPE]!),
     }
     return { summary, result }
+  }
+
+  /**
+   * Counts one segment of a run whose other segments others count, and writes its batch. The batch is durable when
+   * `settle` has resolved.
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL
+   */
+  async count(segment: Segment): Promise<CountedSegment> {
+    this.#batchPackets = 0
+    this.#windowEnd = segment.windowEnd
+    this.#coverage.resume(segment.from)
+    const before = this.#written.length
+    const summaries: CaptureSummary[] = []
+    for (const { path, range } of segment.parts) summaries.push((await this.read(path, { range })).summary)
+    if (this.#batchPackets > 0 || segment.next === null) this.#flush(segment.next)
+    const emptyBatches = this.#emptyBatches
+    this.#emptyBatches = []
+    return { summaries, batches: this.#written.length - before, emptyBatches }
+  }
+
+  /** Resolves when all batches that were written are durable. */
+  async settle(): Promise<void> {
+    await this.#finishing
   }
 
   /**
@@ -162,13 +188,17 @@ export class Collector {
     await this.#finishing
     this.#flush(null)
     await this.#finishing
-    if (this.#written.length === 0) return
-    for (const metadata of this.#emptyBatches) this.#written.push(new BatchWriter(this.#options.out, metadata).finish())
+    if (this.#written.length > 0) this.writeEmptyBatches(this.#emptyBatches)
     this.#emptyBatches = []
   }
 
+  /** Writes batches that hold no flows. */
+  writeEmptyBatches(batches: readonly BatchMetadata[]): void {
+    for (const metadata of batches) this.#written.push(new BatchWriter(this.#options.out, metadata).finish())
+  }
+
   /** Counts what the shortcut has taken since the last packet that went the general way, or since the last call. */
-  #settle(): void {
+  #takeShortcut(): void {
     const { packets } = this.#shortcut
     if (packets === 0) return
     const { microseconds } = this.#shortcut
@@ -189,11 +219,11 @@ export class Collector {
   }
 
   #readClock(): void {
-    this.#secondsMax = Math.floor(Date.now() / 1000) + CLOCK_MARGIN_SECONDS
+    this.#secondsMax = this.#options.secondsMax ?? latestSecond()
   }
 
   #count(packet: Packet): void {
-    this.#settle()
+    this.#takeShortcut()
     const { seconds } = packet
     const hasTime = isTimeValid(seconds) && seconds <= this.#secondsMax
     const microseconds = seconds * MICROSECONDS + Math.trunc(packet.nanoseconds / 1000)
@@ -285,11 +315,15 @@ export class Collector {
 }
 
 /** A capture full of packets for others is a wrong `--telescope` or a wrong file: nobody should have to guess. */
-function offTelescope(counted: PacketCounters): CaptureSummary['error'] {
-  const foreign = counted.drops[DROP_NOT_FOR_TELESCOPE]!
-  if (counted.kept > 0 || foreign === 0) return null
-  const message = `capture: none of its ${counted.read} packets is for an address of this telescope; check the telescope's prefixes and the file`
+export function offTelescope(read: number, kept: number, foreign: number): CaptureSummary['error'] {
+  if (kept > 0 || foreign === 0) return null
+  const message = `capture: none of its ${read} packets is for an address of this telescope; check the telescope's prefixes and the file`
   return { code: 'CAPTURE_OFF_TELESCOPE', message, offset: null }
+}
+
+/** Latest Unix second that a packet can have by this machine's clock. */
+export function latestSecond(): number {
+  return Math.floor(Date.now() / 1000) + CLOCK_MARGIN_SECONDS
 }
 
 /** ISO 8601 with microseconds; null for the infinities that mean "no packet". */

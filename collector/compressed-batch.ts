@@ -4,8 +4,8 @@ import { addAbortSignal, pipeline, Readable } from 'node:stream'
 import { createGzip, type Gzip } from 'node:zlib'
 
 /**
- * A batch as it is sent: one gzip stream. Batches lie plain in the spool, because whoever collects has to keep up with
- * its packets, and whoever sends has to spare the line.
+ * A batch as it is sent: one gzip stream. In the spool only runs are compressed, because whoever collects has to keep
+ * up with its packets, and whoever sends has to spare the line.
  */
 interface CompressedBatch {
   /** SHA-256 of the compressed bytes; another release of zlib may compress the same batch to other bytes. */
@@ -17,7 +17,7 @@ interface CompressedBatch {
 
 /**
  * By measurement on a simulated day (`npm run bench bytes`): level 1 leaves 13 bytes a packet and level 6 leaves 11, in
- * 1 and 2.5 s a million packets; level 9 takes half a minute to gain another half byte.
+ * 1 and 2 s a million packets; level 9 takes half a minute to gain another half byte.
  */
 const LEVEL = 6
 const PIECE_BYTES = 256 * 1024

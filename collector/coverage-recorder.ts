@@ -31,6 +31,12 @@ export class CoverageRecorder {
     this.#declaredFrom = declared?.from ?? 0
   }
 
+  /** Takes the declared time before this, Unix microseconds, for what earlier batches have. */
+  resume(from: number): void {
+    if (this.#declared === null) return
+    this.#declaredFrom = Math.min(Math.max(from, this.#declared.from), this.#declared.to)
+  }
+
   /** True when the batch must end before the next packet. */
   get isFull(): boolean {
     return this.#before.isFull || this.#after.isFull

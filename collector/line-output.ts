@@ -22,7 +22,7 @@ export class LineOutput {
   line(text: string): void {
     this.text += text
     this.text += '\n'
-    if (this.text.length >= FLUSH_CHARACTERS) this.write()
+    if (this.text.length >= FLUSH_CHARACTERS) this.flush()
   }
 
   /** Resolves when the reader has taken what was written. */
@@ -37,13 +37,14 @@ export class LineOutput {
 
   /** @throws what the system said, other than that the reader went away */
   async end(): Promise<void> {
-    this.write()
+    this.flush()
     // An empty write comes back when those before it are done or have failed.
     if (!this.signal.aborted) await new Promise<void>(resolve => process.stdout.write('', () => resolve()))
     if (this.error) throw this.error
   }
 
-  private write(): void {
+  /** Writes what was gathered, so that it can be read while more is made. */
+  flush(): void {
     if (!this.signal.aborted && this.text !== '') process.stdout.write(this.text)
     this.text = ''
   }

@@ -100,7 +100,8 @@ function isPipe(stats: Stats): boolean {
   return stats.isFIFO() || stats.isSocket()
 }
 
-function unreadable(cause: unknown): CaptureError {
+/** What the system refused. */
+export function unreadable(cause: unknown): CaptureError {
   const { code, message } = cause as NodeJS.ErrnoException
   if (code === 'ENOENT') return { code: 'CAPTURE_NOT_FOUND', message: 'capture: there is no such file', offset: null }
   const why = code === 'EACCES' ? 'permission denied' : code === 'EISDIR' ? 'it is a directory' : (code ?? message)

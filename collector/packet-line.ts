@@ -93,7 +93,7 @@ function timeText({ seconds, nanoseconds }: Packet): string {
 }
 
 /** Text of the source address; empty when it is not known. */
-export function sourceText(packet: Packet): string {
+function sourceText(packet: Packet): string {
   return addressText(packet, packet.src0, packet.src1, packet.src2, packet.src3)
 }
 

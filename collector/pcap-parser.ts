@@ -7,13 +7,13 @@ import { be32, le32 } from './word.ts'
 
 /** Classic pcap, as draft-ietf-opsawg-pcap describes it. */
 
-const FILE_HEADER_BYTES = 24
+export const FILE_HEADER_BYTES = 24
 const RECORD_HEADER_BYTES = 16
 /** Alexey Kuznetzov's variant has interface, protocol and packet type behind each record header. */
 const MODIFIED_RECORD_HEADER_BYTES = 24
 const VERSION_MAJOR = 2
 /** Before 2.3 the two lengths of a record stood the other way round; 2.3 was written in both ways. */
-const VERSION_MINOR_SWAPPED = 3
+export const VERSION_MINOR_SWAPPED = 3
 /** Bits of the link type field that must be zero; above them stands the length of the frame check sequence. */
 const LINK_TYPE_RESERVED = 0x03ff_0000
 const NANOSECONDS = 1_000_000_000
@@ -43,6 +43,36 @@ const MAGICS: readonly (readonly [number, number, number])[] = [
 /** True when the four bytes at the offset begin a classic pcap. */
 export function isPcapMagic(bytes: Uint8Array, offset: number): boolean {
   return magicOf(bytes, offset) !== null
+}
+
+/** What the file header says. */
+export interface PcapHeader extends Magic {
+  readonly linkType: number
+  readonly versionMinor: number
+  /** Why nothing behind it can be read; null when it can. */
+  readonly error: CaptureError | null
+}
+
+/** @returns null when the 24 bytes from the offset on are not a header */
+export function readPcapHeader(bytes: Uint8Array, at: number): PcapHeader | null {
+  const magic = magicOf(bytes, at)
+  if (magic === null) return null
+  const read32 = magic.isLittleEndian ? le32 : be32
+  const version = read32(bytes, at + 4)
+  const major = magic.isLittleEndian ? version & 0xffff : version >>> 16
+  const versionMinor = magic.isLittleEndian ? version >>> 16 : version & 0xffff
+  const link = read32(bytes, at + 20)
+  return { ...magic, linkType: link & 0xffff, versionMinor, error: headerError(major, versionMinor, link) }
+}
+
+function headerError(major: number, minor: number, link: number): CaptureError | null {
+  if (major !== VERSION_MAJOR) {
+    const message = `file header: pcap version ${major}.${minor} is not defined, 2.4 is`
+    return { code: 'CAPTURE_VERSION_UNSUPPORTED', message, offset: 4 }
+  }
+  if ((link & LINK_TYPE_RESERVED) === 0) return null
+  const message = `file header: link type field 0x${link.toString(16)} has reserved bits set`
+  return { code: 'CAPTURE_HEADER_INVALID', message, offset: 20 }
 }
 
 export class PcapParser implements CaptureParser {
@@ -101,28 +131,25 @@ export class PcapParser implements CaptureParser {
     return { code: 'CAPTURE_TRUNCATED', message, offset: this.position + bytesLeft }
   }
 
+  /** Goes on at another record: `position` is its place in the content, `packetsRead` how many are before it. */
+  skipTo(position: number, packetsRead: number): void {
+    this.position = position
+    this.packetsRead = packetsRead
+  }
+
   private readFileHeader(bytes: Uint8Array, at: number): void {
-    const magic = magicOf(bytes, at)!
-    this.isLittleEndian = magic.isLittleEndian
-    this.nanosecondsPerTick = magic.nanosecondsPerTick
-    this.recordHeaderBytes = magic.recordHeaderBytes
-    const read32 = magic.isLittleEndian ? le32 : be32
-    const major = magic.isLittleEndian ? read32(bytes, at + 4) & 0xffff : read32(bytes, at + 4) >>> 16
-    const minor = magic.isLittleEndian ? read32(bytes, at + 4) >>> 16 : read32(bytes, at + 4) & 0xffff
-    const link = read32(bytes, at + 20)
-    this.versionMinor = minor
-    this.linkType = link & 0xffff
-    this.linkTypes.push(this.linkType)
-    if (major !== VERSION_MAJOR) {
-      const message = `file header: pcap version ${major}.${minor} is not defined, 2.4 is`
-      this.error = { code: 'CAPTURE_VERSION_UNSUPPORTED', message, offset: 4 }
-    } else if ((link & LINK_TYPE_RESERVED) !== 0) {
-      const message = `file header: link type field 0x${link.toString(16)} has reserved bits set`
-      this.error = { code: 'CAPTURE_HEADER_INVALID', message, offset: 20 }
-    }
-    const isPlain = magic.isLittleEndian && magic.recordHeaderBytes === RECORD_HEADER_BYTES
-    if (isPlain && minor > VERSION_MINOR_SWAPPED && this.linkType === LINK_ETHERNET) {
-      this.framing = { isPcapng: false, ticksPerSecond: NANOSECONDS / magic.nanosecondsPerTick, interfaceId: 0 }
+    const header = readPcapHeader(bytes, at)!
+    const { isLittleEndian, nanosecondsPerTick, recordHeaderBytes, linkType, versionMinor } = header
+    this.isLittleEndian = isLittleEndian
+    this.nanosecondsPerTick = nanosecondsPerTick
+    this.recordHeaderBytes = recordHeaderBytes
+    this.versionMinor = versionMinor
+    this.linkType = linkType
+    this.linkTypes.push(linkType)
+    this.error = header.error
+    const isPlain = isLittleEndian && recordHeaderBytes === RECORD_HEADER_BYTES
+    if (isPlain && versionMinor > VERSION_MINOR_SWAPPED && linkType === LINK_ETHERNET) {
+      this.framing = { isPcapng: false, ticksPerSecond: NANOSECONDS / nanosecondsPerTick, interfaceId: 0 }
     }
   }
 
@@ -191,7 +218,7 @@ function recordTooLong(index: number, offset: number, captured: number): Capture
  * What else than a packet of no bytes can have two lengths of zero: a file header, whose time zone and accuracy stand
  * there, and zero bytes of a disk that lost what was written last.
  */
-function emptyRecordError(bytes: Uint8Array, at: number, index: number, offset: number): CaptureError | null {
+export function emptyRecordError(bytes: Uint8Array, at: number, index: number, offset: number): CaptureError | null {
   const place = `record ${index} at byte ${offset}`
   if (isPcapMagic(bytes, at)) {
     const message = `${place}: a second pcap file header stands there, so captures were put one behind the other; give them one by one, or join them with \`mergecap -a\``

@@ -13,8 +13,9 @@ import { DecompressingSource } from './decompressing-source.ts'
 import { formatLinkType, isLinkTypeSupported } from './link-type.ts'
 import { openByteSource } from './open-byte-source.ts'
 import type { OnPacket, Packet } from './packet.ts'
-import { PcapParser } from './pcap-parser.ts'
+import { FILE_HEADER_BYTES, PcapParser } from './pcap-parser.ts'
 import { PcapngParser } from './pcapng-parser.ts'
+import { RangeSource } from './range-source.ts'
 import { SnoopParser } from './snoop-parser.ts'
 
 /** Read at once, into one buffer that is reused: large enough to make calls rare, small enough for the cache. */
@@ -37,7 +38,9 @@ export async function readCapture(
   onPacket: OnPacket,
   options: ReadOptions = {},
 ): Promise<CaptureResult> {
-  return { path, ...(await readCaptureSource(openByteSource(path), packet, onPacket, options)) }
+  const { range } = options
+  const source = range ? new RangeSource(path, FILE_HEADER_BYTES, range) : openByteSource(path)
+  return { path, ...(await readCaptureSource(source, packet, onPacket, options)) }
 }
 
 /** The same for bytes from elsewhere; closes the source. */
@@ -88,7 +91,12 @@ class CaptureReading {
     if (format === null) return
     const parser = this.createParser(format)
     this.parser = parser
-    const { signal, onChunk } = this.options
+    const { signal, onChunk, range } = this.options
+    if (range && parser instanceof PcapParser) {
+      // Only the file header has come so far.
+      this.start = parser.feed(this.buffer, this.start, this.end)
+      parser.skipTo(range.start, range.packetsBefore)
+    }
     do {
       this.start = parser.feed(this.buffer, this.start, this.end)
       if (onChunk) await onChunk(this.source.bytesRead)
@@ -112,7 +120,7 @@ class CaptureReading {
     return {
       format: parser === null ? null : parser.format + this.compression,
       linkTypes: parser?.linkTypes ?? [],
-      packetsRead: parser?.packetsRead ?? 0,
+      packetsRead: (parser?.packetsRead ?? 0) - (this.options.range?.packetsBefore ?? 0),
       bytesRead: this.source.bytesRead,
       contentBytes: this.contentBytes,
       interfaceDrops: parser?.interfaceDrops ?? null,

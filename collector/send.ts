@@ -16,6 +16,8 @@ export interface SendRequest {
   readonly note: (line: string) => void
   /** Shortest wait after a failure; tests make it small. */
   readonly retryMs?: number
+  /** How often a watched spool is looked at; tests make it small. */
+  readonly watchMs?: number
 }
 
 interface SendSummary {
@@ -28,7 +30,6 @@ interface SendSummary {
 const TRIES_MAX = 6
 const RETRY_MS = 1000
 const RETRY_MS_MAX = 5 * 60_000
-/** How often a watched spool is looked at. */
 const WATCH_MS = 5000
 
 /** Damage on the way, not in the batch: it is sent again. */
@@ -50,6 +51,8 @@ type Outcome =
  */
 export async function sendSpool(request: SendRequest): Promise<SendSummary> {
   const spool = new Spool(request.spool)
+  const watchMs = request.watchMs ?? WATCH_MS
+  if (request.watch && !(await appears(spool, watchMs, request))) return { sent: 0, refused: 0, waiting: 0 }
   const summary = { sent: 0, refused: 0 }
   let failures = 0
   /** Failures of each batch, so that one that the hub stumbles over does not keep the others waiting. */
@@ -58,7 +61,7 @@ export async function sendSpool(request: SendRequest): Promise<SendSummary> {
     const sha256 = leastFailed(spool.waiting(), failuresOf)
     if (request.signal.aborted || (sha256 === undefined && !request.watch)) break
     if (sha256 === undefined) {
-      await pause(WATCH_MS, request.signal)
+      await pause(watchMs, request.signal)
       continue
     }
     const outcome = await sendOne(spool, sha256, request)
@@ -82,6 +85,17 @@ export async function sendSpool(request: SendRequest): Promise<SendSummary> {
     }
   }
   return { ...summary, waiting: spool.waiting().length }
+}
+
+/**
+ * Waits for the spool: `collect` makes it, and nothing says that it is started first.
+ * @returns false when told to stop before it was there
+ */
+async function appears(spool: Spool, watchMs: number, { signal, note }: SendRequest): Promise<boolean> {
+  if (spool.exists) return true
+  note(`spool ${spool.path}: is not there; waiting for hirundo collect to make it`)
+  while (!spool.exists && !signal.aborted) await pause(watchMs, signal)
+  return spool.exists
 }
 
 function leastFailed(waiting: readonly string[], failuresOf: ReadonlyMap<string, number>): string | undefined {

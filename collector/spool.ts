@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -27,6 +28,10 @@ export class Spool {
 
   constructor(path: string) {
     this.path = path
+  }
+
+  get exists(): boolean {
+    return existsSync(this.path)
   }
 
   /**

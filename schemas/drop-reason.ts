@@ -13,7 +13,8 @@ export const DROP_REASONS = {
   from_telescope:
     'The source is a dark address of this sensor too: forged, or sent by the sensor itself. As a source it would give a dark address away.',
   transport_truncated: 'Too little of the TCP, UDP or ICMP header was captured to know ports or type.',
-  time_invalid: 'The time of the packet is before 1970 or after 2255, where microseconds end to be exact.',
+  time_invalid:
+    'The time of the packet is before 1970, after 2255, where microseconds end to be exact, or more than a day ahead of the clock of the machine that collects.',
   interface_unknown: 'A pcapng packet names an interface that was not described before it.',
   tunnel_header_truncated: 'The capture ends within the header of a tunnel that was to be looked into (--decapsulate).',
   ip_checksum_invalid: 'The checksum of the IPv4 header is wrong (--verify-checksums).',

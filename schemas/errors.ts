@@ -90,6 +90,7 @@ export const ERROR_CODES = {
     status: 422,
     doc: 'No packet in the capture is for an address of this telescope.',
   },
+  TELESCOPE_UNKNOWN: { kind: 'input', status: 422, doc: 'No dark prefix could be told from the captures.' },
   BATCH_INVALID: { kind: 'input', status: 422, doc: 'Not an Arrow stream of flows as this schema version defines it.' },
   BATCH_VERSION_UNSUPPORTED: { kind: 'input', status: 422, doc: 'The batch was written with another schema version.' },
   BATCH_SENSOR_MISMATCH: {

@@ -35,6 +35,7 @@ const ENTRIES = [
   'bin/main.ts',
   'bin/generate.ts',
   'collector/parse-child.ts',
+  'collector/segment-worker.ts',
   'dashboard/web/main.ts',
   'fixtures/make-scanner-capture.ts',
 ]

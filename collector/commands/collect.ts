@@ -1,22 +1,30 @@
-import type { CaptureSummary, CollectSummary } from '../../schemas/batch.ts'
+import { availableParallelism } from 'node:os'
+import type { CollectSummary } from '../../schemas/batch.ts'
 import type { Command, CommandArguments } from '../../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
 import { MICROSECONDS, parseTime } from '../../schemas/time.ts'
 import type { DeclaredSpan } from '../coverage-recorder.ts'
 import { DECODE_OPTIONS, DECODE_USAGE, decodeOptions } from '../decode-options.ts'
-import { formatCount } from '../progress.ts'
+import { pageStyle } from '../page-style.ts'
+import { visibleJson } from '../visible-text.ts'
+
+/** More threads than this wait for the disk, and each takes 70 MB. */
+const JOBS_DEFAULT_MAX = 4
 
 export const command: Command = {
   summary: 'turns captures into batches of flows',
-  usage: `hirundo collect CAPTURE... --sensor ID --telescope CIDR[,CIDR...] --out DIR [--key FILE] [--json]
+  usage: `hirundo collect CAPTURE... --sensor ID --telescope CIDR[,CIDR...]|auto --out DIR [--key FILE] [--yes] [--json]
 
-Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a named pipe, a directory or -
-(standard input: tcpdump -w - | hirundo collect - ...): pcap, pcapng or snoop, plain or compressed with gzip, zstd or
-xz. The same packets give the same batches, however they are cut into files. Ctrl-C ends standard input: it is read to its end, for 2 s at most (a second
-Ctrl-C: no further), and what was read is written.
+Reads captures and leaves batches in DIR, the spool that hirundo send empties. CAPTURE is a file, a named pipe, a
+directory or - (standard input: tcpdump -w - | hirundo collect - ...): pcap, pcapng or snoop, plain or compressed with
+gzip, zstd or xz. The same packets give the same batches, however they are cut into files. Ctrl-C ends a pipe: it is
+read to its end, for 2 s at most (a second Ctrl-C: no further), and what was read is written.
 
   --sensor ID            name of the sensor: lower-case letters, digits, hyphens
-  --telescope CIDR,...   the dark prefixes of the sensor; packets for other addresses are counted and dropped
+  --telescope CIDR,...   the dark prefixes of the sensor; packets for other addresses are counted and dropped.
+                         auto: reads the captures once to find the likely ones, shows them, and asks; where there is
+                         no terminal it prints the command with the prefixes named, and ends with 2
+  --yes                  takes what auto finds without asking
   --out DIR              folder for the batches; made when missing
   --key FILE             key that hides destination addresses, 64 hexadecimal digits, mode 600; made when missing.
                          Default: DIR/ID.key
@@ -25,6 +33,8 @@ Ctrl-C: no further), and what was read is written.
   --listened-since TIME  when the sensor listened, if you know better than the packets; both or none
   --listened-until TIME
 ${DECODE_USAGE}
+  --jobs N               threads that count plain pcap files of 64 MB and more (default: the processors, 4 at most);
+                         the batches are the same, byte for byte
   --json                 prints one JSON object instead of text
 
 Exit status: 0 all read; 3 something in the input was unreadable or cut short (what could be read is kept); 2 wrong
@@ -32,10 +42,12 @@ usage; 1 a failure of the machine or of Hirundo.`,
   options: {
     sensor: { type: 'string' },
     telescope: { type: 'string' },
+    yes: { type: 'boolean', default: false },
     out: { type: 'string' },
     key: { type: 'string' },
     'telescope-epoch': { type: 'string', default: '1' },
     'batch-seconds': { type: 'string', default: '86400' },
+    jobs: { type: 'string', default: String(Math.min(availableParallelism(), JOBS_DEFAULT_MAX)) },
     'listened-since': { type: 'string' },
     'listened-until': { type: 'string' },
     ...DECODE_OPTIONS,
@@ -51,14 +63,17 @@ usage; 1 a failure of the machine or of Hirundo.`,
       out: required(values, 'out'),
       keyPath: values['key'] === undefined ? null : String(values['key']),
       batchSeconds: integer(values, 'batch-seconds', 60, 31 * 86_400),
+      jobs: integer(values, 'jobs', 1, 64),
       declared: declaredSpan(values),
       decodeOptions: decodeOptions(values, 'collect'),
       note: (line: string) => void process.stderr.write(`hirundo: ${line}\n`),
     }
     // Loaded here, so that help and wrong usage answer at once.
-    const { collect } = await import('../collect.ts')
-    const summary = await collect(request)
-    process.stdout.write(values['json'] === true ? `${JSON.stringify(summary)}\n` : summaryText(summary))
+    const { checkSensorId, collect } = await import('../collect.ts')
+    checkSensorId(request.sensor)
+    const telescope = request.telescope === 'auto' ? await findTelescope(values, request) : request.telescope
+    const summary = await collect({ ...request, telescope })
+    process.stdout.write(await resultText(summary, values['json'] === true))
     return summary.captures.some(capture => capture.error !== null) ? EXIT_STATUS.input : 0
   },
 }
@@ -93,24 +108,35 @@ function declaredSpan(values: Values): DeclaredSpan | null {
   return { from, to }
 }
 
-function summaryText(summary: CollectSummary): string {
-  const lines = summary.captures.flatMap(captureLines)
-  const rate = (summary.packets_per_second / 1e6).toFixed(2)
-  lines.push(
-    `${formatCount(summary.flows)} flows in ${summary.batches} batches, ${(summary.bytes_read / 1e6).toFixed(1)} MB read in ${summary.seconds.toFixed(2)} s, ${rate} M packets/s`,
-  )
-  return `${lines.join('\n')}\n`
+interface CapturesToRead {
+  readonly captures: readonly string[]
+  readonly decodeOptions: number
 }
 
-function captureLines(capture: CaptureSummary): string[] {
-  const lines = [
-    `${capture.path}: ${capture.format ?? 'no capture'}, ${formatCount(capture.packets_read)} packets read, ${formatCount(capture.packets_kept)} kept`,
-  ]
-  if (capture.first_packet !== null) lines.push(`  ${capture.first_packet} to ${capture.last_packet}`)
-  for (const [reason, count] of Object.entries(capture.drops)) lines.push(`  ${formatCount(count)} dropped: ${reason}`)
-  if (capture.error) {
-    const place = capture.error.offset === null ? '' : ` (byte ${formatCount(capture.error.offset)})`
-    lines.push(`  ${capture.error.message}${place} [${capture.error.code}]`)
+async function findTelescope(values: Values, { captures, decodeOptions }: CapturesToRead): Promise<string> {
+  const { proposeTelescope } = await import('../telescope-proposal.ts')
+  return await proposeTelescope({
+    captures,
+    decodeOptions,
+    isAccepted: values['yes'] === true,
+    wordsWith: telescope => commandWords({ ...values, telescope }, captures),
+    style: pageStyle(process.stderr, process.env),
+  })
+}
+
+/** The command as it was given; options that have their default are left out. */
+function commandWords(values: Values, captures: readonly string[]): string[] {
+  const words = ['hirundo', 'collect', ...captures]
+  for (const [name, option] of Object.entries(command.options)) {
+    const value = values[name]
+    if (value === undefined || value === option.default) continue
+    words.push(`--${name}`, ...(option.type === 'boolean' ? [] : [String(value)]))
   }
-  return lines
+  return words
+}
+
+async function resultText(summary: CollectSummary, isJson: boolean): Promise<string> {
+  if (isJson) return `${visibleJson(summary)}\n`
+  const { collectText } = await import('../collect-text.ts')
+  return collectText(summary, pageStyle(process.stdout, process.env))
 }

@@ -9,7 +9,9 @@ import { LineOutput } from '../line-output.ts'
 import { listCaptures } from '../list-captures.ts'
 import { Packet } from '../packet.ts'
 import { PACKET_COLUMNS, packetCsv, packetJson } from '../packet-line.ts'
+import { fileOf, Progress, totalBytes } from '../progress.ts'
 import { readCapture } from '../read-capture.ts'
+import { visibleText } from '../visible-text.ts'
 
 const FORMATS = ['csv', 'ndjson']
 
@@ -75,13 +77,25 @@ async function printPackets(
     mark(packet)
     output.line(isCsv ? packetCsv(packet) : packetJson(packet))
   }
-  for (const path of captures) {
-    const result = await readCapture(path, packet, print, { onChunk: () => output.drain(), signal: output.signal })
+  // Lines and progress on the same terminal would run into each other.
+  const progress = process.stdout.isTTY ? null : new Progress(totalBytes(captures))
+  let bytesBefore = 0
+  for (const [place, path] of captures.entries()) {
+    const onChunk = (bytes: number): Promise<void> => {
+      progress?.update(bytesBefore + bytes, packet.index, fileOf(place, captures.length))
+      return output.drain()
+    }
+    const result = await readCapture(path, packet, print, { onChunk, signal: output.signal }).finally(() =>
+      progress?.clear(),
+    )
+    bytesBefore += result.bytesRead
     packetsBefore += result.packetsRead
     if (output.signal.aborted) break
     if (result.error) {
       status = EXIT_STATUS.input
-      process.stderr.write(`hirundo: ${path}: ${result.error.message} [${result.error.code}]\n`)
+      process.stderr.write(
+        `hirundo: ${visibleText(path)}: ${visibleText(result.error.message)} [${result.error.code}]\n`,
+      )
     }
   }
   await output.end()

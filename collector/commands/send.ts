@@ -16,7 +16,8 @@ it counts stands in its receipts (GET /api/v1/receipts). Safe to run for ever, f
   --spool DIR       folder with batches
   --hub URL         address of the hub, such as https://hub.example
   --identity FILE   JSON with "sensor" and "token", mode 600: hirundo token create --sensor ID --json > FILE
-  --watch           keep running: wait for new batches, and for the hub when it does not answer
+  --watch           keep running: wait for new batches, for a DIR that is not there yet, and for the hub when it
+                    does not answer
 
 Exit status: 0 the spool is empty; 3 a batch was refused; 1 the hub could not be reached, all batches stay in place;
 2 wrong usage, or a token that the hub does not take.`,

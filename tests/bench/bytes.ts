@@ -52,12 +52,14 @@ async function compare(folder: string): Promise<void> {
   line('batches in the spool', await fileBytes(day))
   await compressedLines(line, 'batches', day)
   const sent = await sentBytes(day)
-  line('batches as sent', sent)
+  line(`${day.length} batches as sent`, sent)
   const live = await batchesIn(await collect('live', '--batch-seconds', String(LIVE_BATCH_SECONDS)))
-  line(`${live.length} batches of ${LIVE_BATCH_SECONDS} s as sent`, await sentBytes(live))
+  const sentLive = await sentBytes(live)
+  line(`${live.length} batches of ${LIVE_BATCH_SECONDS} s as sent`, sentLive)
   await flowDumpLines(line, path, folder)
   await parquetLines(line, day, folder)
-  print(`asked of batches as sent: at most ${ASKED} bytes/packet; they take ${(sent / packets).toFixed(2)}`)
+  const [each, eachLive] = [sent, sentLive].map(bytes => (bytes / packets).toFixed(2))
+  print(`asked of batches as sent: at most ${ASKED} bytes/packet; ${each}, and ${eachLive} in short batches`)
 }
 
 /** The same bytes as compressors would leave them. */

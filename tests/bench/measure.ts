@@ -16,7 +16,7 @@ const TIME = '/usr/bin/time'
 const TIME_FORMAT = '%e %U %S %M'
 
 /**
- * Runs a command to its end, on the first processor alone where `taskset` is there.
+ * Runs a command to its end, on the processors named where `taskset` is there.
  * @param folder current folder of the command: some leave files there
  * @param input file for standard input, and how often it is fed, one after the other; null for no input
  */
@@ -24,9 +24,10 @@ export async function measure(
   command: readonly string[],
   folder: string,
   input: { readonly path: string; readonly passes: number } | null = null,
+  processors = '0',
 ): Promise<Measured> {
   const report = join(tmpdir(), `hirundo-time-${process.pid}`)
-  const pinned = hasCommand('taskset') ? ['taskset', '-c', '0'] : []
+  const pinned = hasCommand('taskset') ? ['taskset', '-c', processors] : []
   const [program, ...args] = [...pinned, TIME, '-o', report, '-f', TIME_FORMAT, ...command]
   const child = spawn(program!, args, { cwd: folder, stdio: [input ? 'pipe' : 'ignore', 'ignore', 'ignore'] })
   const ended = new Promise<number | null>((resolve, reject) => {

@@ -214,15 +214,15 @@ describe('inspect', () => {
         { name: 'udp', packets: 1 },
       ],
       ports: [
-        { name: '23/tcp', packets: 1 },
-        { name: '53/udp', packets: 1 },
+        { name: '23/tcp', packets: 1, backscatter: 0, service: 'telnet' },
+        { name: '53/udp', packets: 1, backscatter: 1, service: 'domain' },
       ],
-      sources: [{ name: '198.51.100.7', packets: 2 }],
+      sources: [{ name: '198.51.100.7', packets: 2, tools: [] }],
       source_count: 1,
       sources_capped: false,
       tools: [{ name: 'zmap', packets: 1 }],
       drops: [{ name: 'not_ip', packets: 1 }],
-      likely_prefixes: [{ prefix: '203.0.113.0/24', packets: 2, destinations: 2 }],
+      likely_prefixes: [{ prefix: '203.0.113.0/24', packets: 2, destinations: 2, confidence: 'low' }],
       truncated: false,
       error: null,
     })
@@ -245,14 +245,14 @@ describe('inspect', () => {
       { name: 'empty', packets: 1 },
     ])
     const text = (await hirundo(['inspect', path])).stdout
-    expect(text).toContain('198.51.100.7  4 (100.0 %), zmap 3 of 4 (chance 1e-14)')
-    expect(text).toMatch(/UDP probes {2}ntp-client +2 \(50\.0 %\)/)
+    expect(text).toMatch(/\n {2}198\.51\.100\.7 {2}4 {2}100\.0 % {2}█+\n {4}zmap 3 of 4 \(chance 1e-14\)\n/)
+    expect(text).toMatch(/\nUDP probes, by their first bytes\n {2}ntp-client {2}2 {2}50\.0 % {2}█+\n {4}port 123, /)
   })
 
   test('text says the same to people', async () => {
     const { status, stdout } = await hirundo(['inspect', file(CAPTURE)])
     expect(status).toBe(0)
-    for (const part of ['1 (ethernet)', 'scan', '23/tcp', 'zmap', 'not_ip', '203.0.113.0/24', '2.0 s later']) {
+    for (const part of ['1 (ethernet)', 'scan', '23/tcp', 'zmap', 'not_ip', '203.0.113.0/24', '2 s later']) {
       expect(stdout).toContain(part)
     }
   })

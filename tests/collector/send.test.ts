@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -85,6 +85,7 @@ function send(spool: string, url: URL, more: Partial<SendRequest> = {}) {
     signal: new AbortController().signal,
     note: () => {},
     retryMs: 1,
+    watchMs: 5,
     ...more,
   })
 }
@@ -237,6 +238,31 @@ describe('send', () => {
     while (left(spool) > 0) await new Promise(resolve => setTimeout(resolve, 5))
     stop.abort()
     expect(await running).toEqual({ sent: 1, refused: 0, waiting: 0 })
+  })
+
+  it('watches for a spool that collect has not made yet, and says so', async () => {
+    const { spool, names } = spoolOf(10)
+    const { url, seen } = await hub(accepts)
+    const later = join(newFolder(), 'spool')
+    const stop = new AbortController()
+    const notes: string[] = []
+    const running = send(later, url, { watch: true, signal: stop.signal, note: line => notes.push(line) })
+    await new Promise(resolve => setTimeout(resolve, 50))
+    expect(seen).toEqual([])
+    renameSync(spool, later)
+    while (left(later) > 0) await new Promise(resolve => setTimeout(resolve, 5))
+    stop.abort()
+    expect(await running).toEqual({ sent: 1, refused: 0, waiting: 0 })
+    expect(seen.map(({ body }) => sha256Of(gunzipSync(body)))).toEqual(names)
+    expect(notes).toEqual([`spool ${later}: is not there; waiting for hirundo collect to make it`])
+  })
+
+  it('ends when told while a spool is not there', async () => {
+    const stop = new AbortController()
+    const watching = { watch: true, signal: stop.signal }
+    const running = send(join(newFolder(), 'gone'), parseHubUrl('http://127.0.0.1:9'), watching)
+    stop.abort()
+    expect(await running).toEqual({ sent: 0, refused: 0, waiting: 0 })
   })
 
   it('a spool that is not there is an error', async () => {

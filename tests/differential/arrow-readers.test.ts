@@ -1,22 +1,23 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { DuckDBInstance } from '@duckdb/node-api'
-import { type DataType, Type, tableFromIPC } from '@uwdata/flechette'
-import { Table, writeParquet } from 'parquet-wasm'
+import { CompressionType, type DataType, setCompressionCodec, Type, tableFromIPC } from '@uwdata/flechette'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Collector } from '../../collector/collector.ts'
 import { parseTelescope } from '../../schemas/address.ts'
 import { BATCH_METADATA_KEY, FLOWS_PER_RECORD_BATCH } from '../../schemas/batch.ts'
-import { duckdbType, type PhysicalColumn, physicalColumns } from '../../schemas/column.ts'
+import { type PhysicalColumn, physicalColumns } from '../../schemas/column.ts'
 import { FLOW } from '../../schemas/flow.ts'
+import { decodeLz4Frame } from '../../schemas/lz4-frame.ts'
 import { pcap } from '../support/capture-builder.ts'
-import { ROOT } from '../support/external.ts'
+import { findPackage, ROOT, requireExternal } from '../support/external.ts'
 import { readBatch } from '../support/read-batch.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
 
-// Goal: a batch is an ordinary Arrow stream. Method: two readers that share no code with apache-arrow read what the
-// collector wrote: flechette, in JavaScript; and arrow-rs, which parquet-wasm brings. What arrow-rs read, it writes as
-// Parquet, and DuckDB says what is in it. Values, types and metadata are those that apache-arrow reads.
+// Goal: a batch is an ordinary Arrow stream, compressed as Arrow says. Method: two readers that share no code with
+// apache-arrow read what the collector wrote: flechette, in JavaScript, which takes apart buffers with our own LZ4
+// decoder; and polars, in Rust, which brings its own. Values and types are those that apache-arrow reads, and the
+// metadata, too, where a reader shows it: polars does not.
 
 const newFolder = temporaryFolders()
 const COLUMNS = physicalColumns(FLOW)
@@ -30,9 +31,26 @@ const TELESCOPE = '198.19.1.0/24,2001:db8:2::/120,203.0.113.0/24'
 interface Read {
   readonly types: readonly string[]
   readonly rowCount: number
-  readonly metadata: string | undefined
   column(name: string): string
 }
+
+/** The part of nodejs-polars that is used here. */
+interface Polars {
+  readonly Int64: unknown
+  readIPCStream(bytes: Uint8Array): {
+    readonly height: number
+    readonly schema: Readonly<Record<string, unknown>>
+    getColumn(name: string): PolarsSeries
+  }
+}
+interface PolarsSeries {
+  cast(type: unknown): PolarsSeries
+  nullCount(): number
+  toTypedArray(): ArrayLike<number | bigint>
+}
+
+const polarsPath = findPackage('nodejs-polars')
+const hasPolars = requireExternal('nodejs-polars', polarsPath !== null)
 
 async function collect(
   captures: readonly string[],
@@ -63,7 +81,9 @@ function manySources(count: number): string {
   return path
 }
 
-function withApacheArrow(path: string): Read {
+type Expected = Read & { readonly metadata: string }
+
+function withApacheArrow(path: string): Expected {
   const { rows, columns, metadata } = readBatch(path)
   return {
     types: columns,
@@ -73,8 +93,21 @@ function withApacheArrow(path: string): Read {
   }
 }
 
-function withFlechette(path: string): Read {
+function withFlechette(path: string): Read & {
+  metadata: string | undefined
+  /** Record batches, their buffers with values, and how many of these are LZ4 frames. */
+  counts: { batches: number; buffers: number; frames: number }
+} {
+  let frames = 0
+  setCompressionCodec(CompressionType.LZ4_FRAME, {
+    encode: () => expect.unreachable('nothing is written here'),
+    decode(frame, length) {
+      frames++
+      return decodeLz4Frame(frame, length) ?? expect.unreachable('an LZ4 frame is damaged')
+    },
+  })
   const table = tableFromIPC(readFileSync(path), { useBigInt: true })
+  const batches = table.getChildAt(0).data.filter(({ length }) => length > 0).length
   const isTime = (name: string) => FLOW[name as keyof typeof FLOW]?.type === 'timestamp_us'
   return {
     types: table.schema.fields.map(
@@ -82,6 +115,7 @@ function withFlechette(path: string): Read {
     ),
     rowCount: table.numRows,
     metadata: table.schema.metadata?.get(BATCH_METADATA_KEY),
+    counts: { batches, buffers: batches * NAMES.length, frames },
     // Times come as milliseconds; what is no whole number of them is an error of BigInt.
     column: name =>
       Array.from(table.getChild(name)!, value => (isTime(name) ? BigInt(value) * 1000n : value)).join('\n'),
@@ -96,39 +130,29 @@ function flechetteType(type: DataType): string {
   return `type ${type.typeId}`
 }
 
-/** The stream through arrow-rs into Parquet, and that through DuckDB. */
-async function withArrowRs(path: string): Promise<Read> {
-  const table = Table.fromIPCStream(readFileSync(path))
-  const metadata = (table.schema.metadata() as unknown as Map<string, string>).get(BATCH_METADATA_KEY)
-  const file = join(newFolder(), 'batch.parquet')
-  writeFileSync(file, writeParquet(table))
-  const database = await DuckDBInstance.create(':memory:')
-  const connection = await database.connect()
-  const rowsOf = async (sql: string) => (await connection.runAndReadAll(sql)).getRows()
-  const types = await rowsOf(`DESCRIBE SELECT * FROM '${file}'`)
-  const columns = NAMES.map(name => (name === 'interval_start' ? `epoch_us(${name})` : name))
-  const values = await rowsOf(
-    `SELECT count(*), ${columns.map(name => `string_agg(${name}::VARCHAR, chr(10) ORDER BY file_row_number)`)}
-      FROM read_parquet('${file}', file_row_number = true)`,
-  )
-  connection.closeSync()
-  database.closeSync()
-  const [rowCount, ...texts] = values[0]!
+function withPolars(path: string): Read {
+  const polars: Polars = createRequire(import.meta.url)(polarsPath!)
+  const table = polars.readIPCStream(readFileSync(path))
   return {
-    types: types.map(([name, type]) => `${name} ${type}`),
-    rowCount: Number(rowCount),
-    metadata,
-    column: name => String(texts[NAMES.indexOf(name)] ?? ''),
+    types: Object.entries(table.schema).map(
+      ([name, type]) => `${name} ${type}${table.getColumn(name).nullCount() > 0 ? ' null' : ''}`,
+    ),
+    rowCount: table.height,
+    column(name) {
+      const series = table.getColumn(name)
+      const isTime = FLOW[name as keyof typeof FLOW]?.type === 'timestamp_us'
+      return Array.from((isTime ? series.cast(polars.Int64) : series).toTypedArray()).join('\n')
+    },
   }
 }
 
-/** Names of one type of ours in the three readers. */
-function typeNames({ name, type, nullable }: PhysicalColumn): { arrow: string; duckdb: string } {
+/** Names of one type of ours: of apache-arrow, which flechette's are written as, and of polars. */
+function typeNames({ name, type, nullable }: PhysicalColumn): { arrow: string; polars: string } {
   const isTime = type === 'timestamp_us'
   const bits = type === 'bits64' ? 64 : Number(type.replace('uint', ''))
   return {
     arrow: `${name} ${isTime ? 'Timestamp<MICROSECOND, UTC>' : `Uint${bits}`}${nullable ? ' null' : ''}`,
-    duckdb: `${name} ${isTime ? 'TIMESTAMP WITH TIME ZONE' : duckdbType(type)}`,
+    polars: `${name} DataType(${isTime ? 'Datetime(us,UTC)' : `UInt${bits}`})`,
   }
 }
 
@@ -142,41 +166,51 @@ const FIXTURES = [
 /** More flows than a record batch holds. */
 const MANY = FLOWS_PER_RECORD_BATCH + 5000
 
-describe.each<[string, { rows: number; batches: number }, () => Promise<string[]>]>([
+describe.each<[string, { rows: number; batches: number; frames: number; raw: number }, () => Promise<string[]>]>([
   [
     'of real scanners',
-    { rows: 100, batches: 1 },
+    { rows: 100, batches: 1, frames: 1, raw: 1 },
     () => collect(FIXTURES.map(name => `${ROOT}fixtures/captures/${name}.pcap`)),
   ],
-  ['of two record batches', { rows: MANY, batches: 2 }, () => collect([manySources(MANY)])],
-  ['without a flow', { rows: 0, batches: 0 }, () => collect([], { from: START * 1e6, to: (START + 60) * 1e6 })],
+  ['of two record batches', { rows: MANY, batches: 2, frames: 2, raw: 2 }, () => collect([manySources(MANY)])],
+  [
+    'without a flow',
+    { rows: 0, batches: 0, frames: 0, raw: 0 },
+    () => collect([], { from: START * 1e6, to: (START + 60) * 1e6 }),
+  ],
 ])('a batch %s', (_what, least, make) => {
-  let paths: string[]
+  let batches: { path: string; expected: Expected }[]
   beforeAll(async () => {
-    paths = await make()
+    batches = (await make()).map(path => ({ path, expected: withApacheArrow(path) }))
   })
 
   it('holds what it is to show', () => {
-    const rows = paths.map(path => withApacheArrow(path).rowCount)
-    expect(rows.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(least.rows)
-    expect(least.rows > 0 || rows.join() === '0').toBe(true)
-    expect(Math.max(...paths.map(path => Table.fromIPCStream(readFileSync(path)).numBatches))).toBeGreaterThanOrEqual(
-      least.batches,
-    )
+    const rows = batches.reduce((sum, { expected }) => sum + expected.rowCount, 0)
+    expect(rows).toBeGreaterThanOrEqual(least.rows)
+    expect(rows === 0).toBe(least.rows === 0)
+    const counts = batches.map(({ path }) => withFlechette(path).counts)
+    expect(Math.max(...counts.map(({ batches }) => batches))).toBeGreaterThanOrEqual(least.batches)
+    // Both kinds of buffers that a compressed body may have.
+    expect(Math.max(...counts.map(({ frames }) => frames))).toBeGreaterThanOrEqual(least.frames)
+    expect(Math.max(...counts.map(({ buffers, frames }) => buffers - frames))).toBeGreaterThanOrEqual(least.raw)
   })
 
-  it('is read alike by apache-arrow, flechette and arrow-rs', async () => {
-    for (const path of paths) {
-      const expected = withApacheArrow(path)
+  it('is read alike by apache-arrow and flechette', () => {
+    for (const { path, expected } of batches) {
       expect(expected.types).toEqual(COLUMNS.map(column => typeNames(column).arrow))
-      const flechette = withFlechette(path)
-      const rust = await withArrowRs(path)
-      expect(flechette.types).toEqual(expected.types)
-      expect(rust.types).toEqual(COLUMNS.map(column => typeNames(column).duckdb))
-      for (const read of [flechette, rust]) {
-        expect([read.rowCount, read.metadata]).toEqual([expected.rowCount, expected.metadata])
-        expect(NAMES.filter(name => read.column(name) !== expected.column(name))).toEqual([])
-      }
+      const read = withFlechette(path)
+      expect(read.types).toEqual(expected.types)
+      expect([read.rowCount, read.metadata]).toEqual([expected.rowCount, expected.metadata])
+      expect(NAMES.filter(name => read.column(name) !== expected.column(name))).toEqual([])
+    }
+  })
+
+  it.skipIf(!hasPolars)('is read alike by apache-arrow and polars', () => {
+    for (const { path, expected } of batches) {
+      const read = withPolars(path)
+      expect(read.types).toEqual(COLUMNS.map(column => typeNames(column).polars))
+      expect(read.rowCount).toBe(expected.rowCount)
+      expect(NAMES.filter(name => read.column(name) !== expected.column(name))).toEqual([])
     }
   })
 })

@@ -2,6 +2,7 @@ import { CaptureInspector } from '../../collector/capture-inspection.ts'
 import { decode } from '../../collector/decode.ts'
 import { inspectionText } from '../../collector/inspection-text.ts'
 import { Packet } from '../../collector/packet.ts'
+import { pageStyle } from '../../collector/page-style.ts'
 import { readCaptureSource } from '../../collector/read-capture.ts'
 import type { Random } from '../../fixtures/simulator/random.ts'
 import { DROP_REASON_NAMES } from '../../schemas/drop-reason.ts'
@@ -166,18 +167,22 @@ class ContentTally {
   }
 }
 
+/** As on a console without Unicode, so that the page may hold nothing else. */
+const ASCII_PAGE = pageStyle({ isTTY: false, columns: 80 }, { TERM: 'linux' })
+
 /** What `hirundo inspect` says of a capture, as text and as JSON. */
 export const INSPECT_TARGET: Target = {
   name: 'inspect',
   input: 'capture',
-  share: 5,
+  // The tables of an inspection take more time than reading a small capture.
+  share: 1,
   async check(bytes) {
     const inspector = new CaptureInspector()
     const reading = await readInput(readCaptureSource, bytes, [bytes.length], SPOILS[0], packet =>
       inspector.add(packet),
     )
     const inspection = inspector.finish({ path: 'capture', ...reading.result })
-    const text = inspectionText(inspection)
+    const text = inspectionText(inspection, ASCII_PAGE)
     if (!/^[\x20-\x7e…\n]+$/.test(text) || /undefined|NaN|Infinity/.test(text)) fail(`inspection: ${text}`)
     JSON.parse(JSON.stringify(inspection))
     const dropped = inspection.drops.reduce((sum, { packets }) => sum + packets, 0)

@@ -31,7 +31,8 @@ async function summarise(name: string) {
     }
     if (lines.length < LINES) lines.push(packetCsv(packet))
   })
-  const { path, first_packet, last_packet, duration_seconds, packets_per_second, ...stable } = inspector.finish(result)
+  const { path, first_packet, last_packet, duration_seconds, packets_per_second, packets_over_time, ...stable } =
+    inspector.finish(result)
   return { ...stable, quoted, first_lines: lines }
 }
 

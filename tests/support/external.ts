@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The root of the checkout, with a slash at the end. */
@@ -20,6 +22,23 @@ export function requireExternal(name: string, present: boolean): boolean {
 /** True when the command can be started. */
 export function hasCommand(command: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
+}
+
+/**
+ * Where a package is that is too large to come with every clone: in the folder HIRUNDO_TEST_TOOLS, to which
+ * `npm install --prefix` brought it, or in node_modules.
+ * @returns null when it is in neither
+ */
+export function findPackage(name: string): string | null {
+  const tools = process.env['HIRUNDO_TEST_TOOLS']
+  for (const folder of tools ? [tools, ROOT] : [ROOT]) {
+    try {
+      return createRequire(join(folder, '/')).resolve(name)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error
+    }
+  }
+  return null
 }
 
 export function hasSharedCaptures(): boolean {

@@ -1,0 +1,122 @@
+import { statSync } from 'node:fs'
+import { type CaptureSummary, PACKETS_PER_BATCH_MAX } from '../schemas/batch.ts'
+import type { DropReason } from '../schemas/drop-reason.ts'
+import { DAY_SECONDS } from '../schemas/time.ts'
+import { Collector, type CollectorOptions, latestSecond, offTelescope } from './collector.ts'
+import type { PcapHeader } from './pcap-parser.ts'
+import { plannableHeader, planSegments } from './plan-segments.ts'
+import type { CountedSegment, Segment } from './segment.ts'
+import { SegmentPool } from './segment-pool.ts'
+
+/** Below this much of captures a second thread takes longer to start than it saves. */
+const WORTH_BYTES = 64 * 1024 * 1024
+
+interface PlannedCapture {
+  readonly path: string
+  readonly header: PcapHeader
+}
+
+/** What a run came to; a summary for each capture, in order. */
+export interface ParallelResult {
+  readonly summaries: readonly CaptureSummary[]
+  readonly flows: number
+  readonly batches: number
+  readonly bytesRead: number
+}
+
+/**
+ * The captures, when several threads can and should count them: plain pcap files of some size, which record headers
+ * alone cut into batches. All others are read by one thread.
+ */
+export function plannable(paths: readonly string[], threads: number): readonly PlannedCapture[] | null {
+  if (threads < 2) return null
+  const stats = paths.map(path => statSync(path, { throwIfNoEntry: false }))
+  if (!stats.every(stat => stat?.isFile())) return null
+  if (stats.reduce((sum, stat) => sum + stat!.size, 0) < WORTH_BYTES) return null
+  const captures: PlannedCapture[] = []
+  for (const path of paths) {
+    const header = plannableHeader(path)
+    if (header === null) return null
+    captures.push({ path, header })
+  }
+  return captures
+}
+
+/**
+ * Counts the captures with several threads. The batches are those that one thread would write, byte for byte.
+ * @param onProgress told the bytes and packets so far
+ * @throws OUTPUT_UNWRITABLE, DISK_FULL
+ */
+export async function collectInParallel(
+  options: CollectorOptions,
+  captures: readonly PlannedCapture[],
+  threads: number,
+  onProgress: (bytes: number, packets: number) => void,
+): Promise<ParallelResult> {
+  const secondsMax = latestSecond()
+  const segments = planSegments(captures, {
+    batchSeconds: options.batchSeconds ?? DAY_SECONDS,
+    packetsMax: options.packetsMax ?? PACKETS_PER_BATCH_MAX,
+    secondsMax,
+  })
+  const planned: Segment[] = []
+  const remembered = (function* () {
+    for (const segment of segments) {
+      planned.push(segment)
+      yield segment
+    }
+  })()
+  const results: CountedSegment[] = []
+  let packets = 0
+  let bytes = 0
+  const pool = new SegmentPool({ ...options, secondsMax }, threads)
+  const flows = await pool.run(remembered, (place, counted) => {
+    results[place] = counted
+    for (const summary of counted.summaries) packets += summary.packets_read
+    for (const { range } of planned[place]!.parts) bytes += range.end === null ? 0 : range.end - range.start
+    onProgress(bytes, packets)
+  })
+  const batches = results.reduce((sum, counted) => sum + counted.batches, 0)
+  const empty = batches > 0 ? results.flatMap(counted => counted.emptyBatches) : []
+  if (empty.length > 0) new Collector(options).writeEmptyBatches(empty)
+  return {
+    summaries: captures.map((_, capture) => joinSummaries(planned, results, capture)),
+    flows,
+    batches: batches + empty.length,
+    bytesRead: captures.reduce((sum, { path }) => sum + statSync(path).size, 0),
+  }
+}
+
+/** The summary of a capture from those of its parts, in order. */
+function joinSummaries(
+  segments: readonly Segment[],
+  results: readonly CountedSegment[],
+  capture: number,
+): CaptureSummary {
+  const parts = segments.flatMap(({ parts }, place) =>
+    results[place]!.summaries.filter((_, at) => parts[at]!.capture === capture),
+  )
+  const drops: Partial<Record<DropReason, number>> = {}
+  for (const part of parts) {
+    for (const [reason, count] of Object.entries(part.drops)) {
+      drops[reason as DropReason] = (drops[reason as DropReason] ?? 0) + count
+    }
+  }
+  const read = parts.reduce((sum, part) => sum + part.packets_read, 0)
+  const kept = parts.reduce((sum, part) => sum + part.packets_kept, 0)
+  const firsts = parts.flatMap(part => part.first_packet ?? []).sort()
+  const lasts = parts.flatMap(part => part.last_packet ?? []).sort()
+  const last = parts.at(-1)!
+  const error = last.error?.code === 'CAPTURE_OFF_TELESCOPE' ? null : last.error
+  return {
+    path: last.path,
+    format: last.format,
+    packets_read: read,
+    packets_kept: kept,
+    drops,
+    first_packet: firsts[0] ?? null,
+    last_packet: lasts.at(-1) ?? null,
+    truncated: last.truncated,
+    error: error ?? offTelescope(read, kept, drops.not_for_telescope ?? 0),
+  }
+}
