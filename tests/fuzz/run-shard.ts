@@ -167,9 +167,12 @@ class ShardRun {
     try {
       return await new Promise<string>((resolve, reject) => {
         child.on('error', reject)
-        child.on('close', (code, signal) =>
-          resolve(killedFor ?? `the process ended with ${signal ?? `status ${code}`}`),
-        )
+        child.on('close', (code, signal) => {
+          // Nothing in an input can send these: somebody wants the run to end.
+          if (killedFor === null && (signal === 'SIGTERM' || signal === 'SIGINT'))
+            reject(new Error(`the worker was ended from outside by ${signal}`))
+          else resolve(killedFor ?? `the process ended with ${signal ?? `status ${code}`}`)
+        })
       })
     } finally {
       clearInterval(timer)

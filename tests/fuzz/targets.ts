@@ -174,7 +174,8 @@ const ASCII_PAGE = pageStyle({ isTTY: false, columns: 80 }, { TERM: 'linux' })
 export const INSPECT_TARGET: Target = {
   name: 'inspect',
   input: 'capture',
-  share: 5,
+  // The tables of an inspection take more time than reading a small capture.
+  share: 1,
   async check(bytes) {
     const inspector = new CaptureInspector()
     const reading = await readInput(readCaptureSource, bytes, [bytes.length], SPOILS[0], packet =>
