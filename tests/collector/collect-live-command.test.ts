@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import type { CollectSummary } from '../../schemas/batch.ts'
 import { hasCommand, ROOT, requireExternal } from '../support/external.ts'
 import { hirundo } from '../support/hirundo.ts'
@@ -17,9 +17,17 @@ const newFolder = temporaryFolders()
 const ONE = `${ROOT}fixtures/captures/nmap-syn.pcap`
 const OPTIONS = ['--sensor', 'jp-1', '--telescope', '198.19.1.0/24,203.0.113.0/24']
 
+const started: CommandProcess[] = []
+// A failed test must not leave one running.
+afterAll(async () => {
+  const running = started.filter(({ child }) => child.exitCode === null && child.signalCode === null)
+  await Promise.all(running.map(command => command.kill()))
+})
+
 function startLive(path: string, mode: '--follow' | '--watch', ...more: string[]) {
   const out = newFolder()
   const command = new CommandProcess(['collect', path, mode, ...OPTIONS, '--out', out, '--json', ...more])
+  started.push(command)
   const end = async (signal: NodeJS.Signals = 'SIGINT') => {
     command.child.kill(signal)
     const { status, stdout } = await command.finished
@@ -100,7 +108,7 @@ describe('hirundo collect --watch', () => {
 
   it.skipIf(!requireExternal('tcpdump', hasCommand('tcpdump')))('reads what a rotating tcpdump writes', async () => {
     const [folder, big, plain] = [newFolder(), join(newFolder(), 'big.pcap'), newFolder()]
-    const captures = Array.from({ length: 600 }, (_, seed) => synCapture(seed, 60, [203, 0, 113]))
+    const captures = Array.from({ length: 360 }, (_, seed) => synCapture(seed, 60, [203, 0, 113]))
     writeFileSync(big, Buffer.concat(captures.map((capture, at) => (at === 0 ? capture : capture.subarray(24)))))
     const key = join(newFolder(), 'key')
     writeFileSync(key, '07'.repeat(32), { mode: 0o600 })
@@ -122,11 +130,11 @@ describe('hirundo collect --watch', () => {
       ...asRoot,
     ])
     expect(tcpdump.status, String(tcpdump.stderr)).toBe(0)
-    expect(readdirSync(folder).length).toBeGreaterThan(2)
+    expect(readdirSync(folder).length).toBeGreaterThan(1)
     await delay(4000)
     const { status, summary } = await end()
     expect(status).toBe(0)
-    expect(summary.captures.reduce((sum, { packets_read }) => sum + packets_read, 0)).toBe(36_000)
+    expect(summary.captures.reduce((sum, { packets_read }) => sum + packets_read, 0)).toBe(21_600)
     expect((await hirundo(['collect', big, ...OPTIONS, ...options, '--out', plain])).status).toBe(0)
     expect(flowsIn(out)).toEqual(flowsIn(plain))
   })

@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { expect, it } from 'vitest'
+import { afterAll, expect, it } from 'vitest'
 import { isBatchFileName } from '../../schemas/batch.ts'
 import { CommandProcess, runCommand } from '../support/hub-process.ts'
 import { addUpFlows, readBatch } from '../support/read-batch.ts'
@@ -14,6 +14,18 @@ import { temporaryFolders } from '../support/temporary-folder.ts'
 // one `collect` of all files holds.
 
 const newFolder = temporaryFolders()
+const started: CommandProcess[] = []
+// A failed test must not leave one running.
+afterAll(async () => {
+  const running = started.filter(({ child }) => child.exitCode === null && child.signalCode === null)
+  await Promise.all(running.map(command => command.kill()))
+})
+const start = (args: readonly string[]): CommandProcess => {
+  const command = new CommandProcess(args)
+  started.push(command)
+  return command
+}
+
 const ROUNDS = 30
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 
@@ -79,7 +91,7 @@ it(`counts each packet once, whenever it is killed (seed ${SEED})`, { timeout: 2
   let roundsWithBatches = 0
   for (let round = 0; round < ROUNDS; round++) {
     const before = state().packets
-    const collect = new CommandProcess(['collect', watched, '--watch', ...options, '--out', spool])
+    const collect = start(['collect', watched, '--watch', ...options, '--out', spool])
     const isEarly = random() < 0.1
     while (!isEarly && state().pid !== collect.child.pid) {
       expect(collect.child.exitCode, collect.stderr).toBe(null)
@@ -101,7 +113,7 @@ it(`counts each packet once, whenever it is killed (seed ${SEED})`, { timeout: 2
     if (state().packets > before) roundsWithBatches++
   }
   writer.finish()
-  const last = new CommandProcess(['collect', watched, '--watch', ...options, '--out', spool, '--json'])
+  const last = start(['collect', watched, '--watch', ...options, '--out', spool, '--json'])
   // Compressed files are read when they have been left alone for a while.
   await expect.poll(() => state().packets, { timeout: 30_000, interval: 100 }).toBeGreaterThan(writer.packets - 100)
   await delay(3000)
