@@ -47,7 +47,7 @@ export interface CollectRequest {
 export async function collect(request: CollectRequest): Promise<CollectSummary> {
   const startedAt = performance.now()
   const options = collectorOptions(request)
-  const captures = await findCaptures(request.captures)
+  const captures = await findCaptures(request.captures, request.note)
   const planned = captures.every(path => typeof path === 'string') ? plannable(captures, request.jobs) : null
   const result = planned
     ? await collectPlanned(request, options, planned, captures)
@@ -170,11 +170,14 @@ export function collectorOptions(request: Omit<CollectRequest, 'captures' | 'job
  * The captures that the paths stand for; in place of a path that stands for none, what its summary says: a missing one
  * does not keep the others from being read.
  */
-async function findCaptures(paths: readonly string[]): Promise<(string | CaptureSummary)[]> {
+async function findCaptures(
+  paths: readonly string[],
+  note: (line: string) => void,
+): Promise<(string | CaptureSummary)[]> {
   const found: (string | CaptureSummary)[] = []
   for (const path of paths) {
     try {
-      found.push(...(await listCaptures([path])))
+      found.push(...(await listCaptures([path], note)))
     } catch (error) {
       if (!(error instanceof TelescopeError && error.kind === 'input')) throw error
       const { code, message } = error

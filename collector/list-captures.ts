@@ -1,22 +1,30 @@
 import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { TelescopeError } from '../schemas/errors.ts'
+import type { CaptureError } from './capture-result.ts'
 import { Packet } from './packet.ts'
 import { readCapture } from './read-capture.ts'
+import { visibleText } from './visible-text.ts'
 
 /**
  * The captures that paths name: a file is itself, `-` is standard input, a directory stands for the files in it (not
  * below it, and no hidden ones) that are captures by their first bytes, in the order of their first packets; those
- * without packets come last.
+ * without packets come last. What else a directory holds is told, so that a missing day never looks like a quiet one.
+ * @param note told of each file with bytes that is no capture, and why
  * @throws CAPTURE_NOT_FOUND, CAPTURE_UNREADABLE
  */
-export async function listCaptures(paths: readonly string[]): Promise<string[]> {
+export async function listCaptures(paths: readonly string[], note: (line: string) => void): Promise<string[]> {
   const captures: string[] = []
   for (const path of paths) {
-    if (path !== '-' && isDirectory(path)) captures.push(...(await capturesIn(path)))
+    if (path !== '-' && isDirectory(path)) captures.push(...(await capturesIn(path, note)))
     else captures.push(path)
   }
   return captures
+}
+
+/** For commands that have nothing else to say it with. */
+export function noteToStderr(line: string): void {
+  process.stderr.write(`hirundo: ${line}\n`)
 }
 
 function isDirectory(path: string): boolean {
@@ -27,12 +35,15 @@ function isDirectory(path: string): boolean {
   }
 }
 
-async function capturesIn(folder: string): Promise<string[]> {
+async function capturesIn(folder: string, note: (line: string) => void): Promise<string[]> {
   const found: { path: string; firstSeconds: number }[] = []
   for (const name of fileNames(folder)) {
     const path = join(folder, name)
-    const firstSeconds = await firstPacketTime(path)
+    const { firstSeconds, error } = await firstPacketTime(path)
     if (firstSeconds !== null) found.push({ path, firstSeconds })
+    else if (error !== null && error.code !== 'CAPTURE_EMPTY') {
+      note(`${visibleText(path)}: passed over: ${visibleText(error.message)} [${error.code}]`)
+    }
   }
   if (found.length === 0) {
     const message = `directory ${folder}: no file in it is a capture (pcap, pcapng or snoop, plain or compressed with gzip, zstd or xz)`
@@ -68,8 +79,8 @@ function isLinkToFile(folder: string, name: string): boolean {
   }
 }
 
-/** @returns Unix seconds; Infinity for a capture without packets, null for a file that is no capture */
-async function firstPacketTime(path: string): Promise<number | null> {
+/** Unix seconds; Infinity for a capture without packets, null, and why, for a file that is no capture. */
+async function firstPacketTime(path: string): Promise<{ firstSeconds: number | null; error: CaptureError | null }> {
   const abort = new AbortController()
   let first = Number.POSITIVE_INFINITY
   const take = (packet: Packet): void => {
@@ -78,8 +89,8 @@ async function firstPacketTime(path: string): Promise<number | null> {
   const onChunk = (): void => {
     if (first !== Number.POSITIVE_INFINITY) abort.abort()
   }
-  const { format } = await readCapture(path, new Packet(), take, { onChunk, signal: abort.signal })
-  return format === null ? null : first
+  const { format, error } = await readCapture(path, new Packet(), take, { onChunk, signal: abort.signal })
+  return { firstSeconds: format === null ? null : first, error }
 }
 
 function accessError(path: string, cause: unknown): TelescopeError {

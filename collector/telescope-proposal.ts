@@ -58,7 +58,8 @@ export async function proposeTelescope(request: ProposalRequest): Promise<string
 }
 
 async function readableTwice(captures: readonly string[]): Promise<string[]> {
-  const paths = await listCaptures(captures)
+  // What is passed over is told when the captures are collected.
+  const paths = await listCaptures(captures, () => {})
   const pipe = paths.find(path => isLiveInput(path) || !statSync(path).isFile())
   if (pipe === undefined) return paths
   const name = pipe === '-' ? 'standard input' : pipe

@@ -5,7 +5,7 @@ import { DECODE_OPTIONS, DECODE_USAGE, decodeOptions } from '../decode-options.t
 import { inspectCaptures } from '../inspect-captures.ts'
 import { inspectionText } from '../inspection-text.ts'
 import { LineOutput } from '../line-output.ts'
-import { listCaptures } from '../list-captures.ts'
+import { listCaptures, noteToStderr } from '../list-captures.ts'
 import { pageStyle } from '../page-style.ts'
 import { visibleJson } from '../visible-text.ts'
 
@@ -60,7 +60,7 @@ Exit status 3: something in a capture was unreadable; what came before it is tol
     const output = new LineOutput()
     const style = pageStyle(process.stdout, process.env)
     const isJson = values['json'] === true
-    const paths = await listCaptures(positionals)
+    const paths = await listCaptures(positionals, noteToStderr)
     const { captures, total } = await inspectCaptures(paths, {
       decodeOptions: options,
       signal: output.signal,

@@ -6,7 +6,7 @@ import { DECODE_OPTIONS, DECODE_USAGE, decodeOptions } from '../decode-options.t
 import { DROP_NONE } from '../drop.ts'
 import { DstIndex } from '../dst-index.ts'
 import { LineOutput } from '../line-output.ts'
-import { listCaptures } from '../list-captures.ts'
+import { listCaptures, noteToStderr } from '../list-captures.ts'
 import { Packet } from '../packet.ts'
 import { PACKET_COLUMNS, packetCsv, packetJson } from '../packet-line.ts'
 import { fileOf, Progress, totalBytes } from '../progress.ts'
@@ -48,7 +48,7 @@ was printed.`,
     const mark = telescope === undefined ? () => {} : telescopeMarker(String(telescope))
     const packet = new Packet()
     packet.decodeOptions = decodeOptions(values, 'packets')
-    const captures = await listCaptures(positionals)
+    const captures = await listCaptures(positionals, noteToStderr)
     return await printPackets(captures, packet, format === 'csv', mark)
   },
 }

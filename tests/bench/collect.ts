@@ -14,7 +14,7 @@ import { PROGRAM, simulateDay } from './simulated-day.ts'
  */
 
 const PACKETS = 5_000_000
-const ROUNDS = 5
+const ROUNDS = 3
 /** tshark takes minutes for five million packets: it gets a part, and what it took is scaled. */
 const TSHARK_PACKETS = 200_000
 const TSHARK_FIELDS =

@@ -343,14 +343,14 @@ describe('files and folders', () => {
   test('a folder without captures', async () => {
     const folder = newFolder()
     writeFileSync(join(folder, 'notes.txt'), 'no capture\n')
-    await expect(listCaptures([folder])).rejects.toMatchObject({
+    await expect(listCaptures([folder], () => {})).rejects.toMatchObject({
       code: 'CAPTURE_NOT_FOUND',
       message: `directory ${folder}: no file in it is a capture (pcap, pcapng or snoop, plain or compressed with gzip, zstd or xz)`,
     })
   })
 
   test('a path that names nothing', async () => {
-    await expect(listCaptures(['/nowhere'])).rejects.toMatchObject({
+    await expect(listCaptures(['/nowhere'], () => {})).rejects.toMatchObject({
       code: 'CAPTURE_NOT_FOUND',
       message: 'capture /nowhere: there is no such file or directory',
     })
@@ -370,7 +370,7 @@ describe('files and folders', () => {
         message: 'capture: cannot be read: permission denied',
         offset: null,
       })
-      await expect(listCaptures([closed])).rejects.toMatchObject({
+      await expect(listCaptures([closed], () => {})).rejects.toMatchObject({
         code: 'CAPTURE_UNREADABLE',
         message: `capture ${closed}: cannot be opened: EACCES`,
       })

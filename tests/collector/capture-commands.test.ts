@@ -172,7 +172,7 @@ describe('a directory', () => {
   test('stands for the captures in it, by content, in the order of their first packets', async () => {
     const path = folder()
     const names = ['b-first.pcap.gz', 'd-link.pcap', 'a-later.pcap', 'c-without-packets']
-    expect(await listCaptures([path, '-'])).toEqual([...names.map(name => join(path, name)), '-'])
+    expect(await listCaptures([path, '-'], () => {})).toEqual([...names.map(name => join(path, name)), '-'])
   })
 
   test('packets are numbered through', async () => {
@@ -186,8 +186,8 @@ describe('a directory', () => {
   })
 
   test('without captures is an error', async () => {
-    await expect(listCaptures([temporaryFolder()])).rejects.toMatchObject({ code: 'CAPTURE_NOT_FOUND' })
-    await expect(listCaptures(['/nowhere'])).rejects.toMatchObject({ code: 'CAPTURE_NOT_FOUND' })
+    await expect(listCaptures([temporaryFolder()], () => {})).rejects.toMatchObject({ code: 'CAPTURE_NOT_FOUND' })
+    await expect(listCaptures(['/nowhere'], () => {})).rejects.toMatchObject({ code: 'CAPTURE_NOT_FOUND' })
   })
 })
 
@@ -256,4 +256,18 @@ describe('inspect', () => {
       expect(stdout).toContain(part)
     }
   })
+})
+
+test('what a directory holds besides captures is told, and why', async () => {
+  const folder = temporaryFolder()
+  writeFileSync(join(folder, 'a.pcap'), CAPTURE)
+  writeFileSync(join(folder, 'b.pcap.bz2'), 'BZh91AY&SY')
+  writeFileSync(join(folder, 'c.pcap'), new Uint8Array(64))
+  writeFileSync(join(folder, 'empty.pcap'), '')
+  const notes: string[] = []
+  expect(await listCaptures([folder], line => notes.push(line))).toEqual([join(folder, 'a.pcap')])
+  expect(notes).toEqual([
+    `${join(folder, 'b.pcap.bz2')}: passed over: capture: first bytes 42 5a 68 39 31 41 59 26 are neither pcap, pcapng nor snoop: it is bzip2; decompress it with \`bzip2 -d\` [CAPTURE_FORMAT_UNKNOWN]`,
+    expect.stringMatching(/c\.pcap: passed over: .* \[CAPTURE_FORMAT_UNKNOWN\]$/),
+  ])
 })
