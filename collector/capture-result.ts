@@ -32,8 +32,8 @@ export interface CaptureResult {
 }
 
 export interface ReadOptions {
-  /** Reads these records of a plain pcap file only. */
-  readonly range?: CaptureRange
+  /** Reads these records of a plain pcap file only, which is open. */
+  readonly range?: CaptureRange & { readonly descriptor: number }
   /** Sees all decompressed bytes in order, in chunks that are valid only during the call (for hashing). */
   readonly onBytes?: (chunk: Uint8Array) => void
   /** Offered the records before they are decoded. */

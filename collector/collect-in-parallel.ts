@@ -1,22 +1,16 @@
-import { statSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs'
 import { type CaptureSummary, type CaptureWarning, PACKETS_PER_BATCH_MAX } from '../schemas/batch.ts'
 import type { DropReason } from '../schemas/drop-reason.ts'
 import { DAY_SECONDS } from '../schemas/time.ts'
 import { offTelescope } from './capture-summary.ts'
 import type { ClockWatch } from './clock-watch.ts'
 import { Collector, type CollectorOptions, latestSecond } from './collector.ts'
-import type { PcapHeader } from './pcap-parser.ts'
-import { plannableHeader, planSegments } from './plan-segments.ts'
+import { type PlannedCapture, plannableHeader, planSegments } from './plan-segments.ts'
 import type { CountedSegment, Segment } from './segment.ts'
 import { SegmentPool } from './segment-pool.ts'
 
 /** Below this much of captures a second thread takes longer to start than it saves. */
 const WORTH_BYTES = 64 * 1024 * 1024
-
-interface PlannedCapture {
-  readonly path: string
-  readonly header: PcapHeader
-}
 
 /** What a run came to; a summary for each capture, in order. */
 export interface ParallelResult {
@@ -27,21 +21,31 @@ export interface ParallelResult {
 }
 
 /**
- * The captures, when several threads can and should count them: plain pcap files of some size, which record headers
- * alone cut into batches. All others are read by one thread.
+ * The captures, open, when several threads can and should count them: plain pcap files of some size, which record
+ * headers alone cut into batches. All others are read by one thread, which also tells what cannot be opened.
  */
 export function plannable(paths: readonly string[], threads: number): readonly PlannedCapture[] | null {
   if (threads < 2) return null
-  const stats = paths.map(path => statSync(path, { throwIfNoEntry: false }))
-  if (!stats.every(stat => stat?.isFile())) return null
-  if (stats.reduce((sum, stat) => sum + stat!.size, 0) < WORTH_BYTES) return null
   const captures: PlannedCapture[] = []
-  for (const path of paths) {
-    const header = plannableHeader(path)
-    if (header === null) return null
-    captures.push({ path, header })
+  let bytes = 0
+  try {
+    for (const path of paths) {
+      if (!statSync(path).isFile()) break
+      const descriptor = openSync(path, 'r')
+      const header = plannableHeader(descriptor)
+      if (header === null) {
+        closeSync(descriptor)
+        break
+      }
+      captures.push({ path, descriptor, header })
+      bytes += fstatSync(descriptor).size
+    }
+  } catch {
+    // What the system refuses here it refuses again, to whoever tells it as the error of the capture.
   }
-  return captures
+  if (captures.length === paths.length && bytes >= WORTH_BYTES) return captures
+  for (const { descriptor } of captures) closeSync(descriptor)
+  return null
 }
 
 /**
@@ -84,7 +88,7 @@ export async function collectInParallel(
     summaries: clocks.map(({ warnings }, capture) => joinSummaries(planned, results, capture, warnings)),
     flows,
     batches: batches + empty.length,
-    bytesRead: captures.reduce((sum, { path }) => sum + statSync(path).size, 0),
+    bytesRead: captures.reduce((sum, { descriptor }) => sum + fstatSync(descriptor).size, 0),
   }
 }
 
@@ -109,7 +113,7 @@ function joinSummaries(
   const firsts = parts.flatMap(part => part.first_packet ?? []).sort()
   const lasts = parts.flatMap(part => part.last_packet ?? []).sort()
   const last = parts.at(-1)!
-  const error = last.error?.code === 'CAPTURE_OFF_TELESCOPE' ? null : last.error
+  const error = parts.map(part => part.error).find(found => found !== null && found.code !== 'CAPTURE_OFF_TELESCOPE')
   return {
     path: last.path,
     format: last.format,
@@ -118,7 +122,7 @@ function joinSummaries(
     drops,
     first_packet: firsts[0] ?? null,
     last_packet: lasts.at(-1) ?? null,
-    truncated: last.truncated,
+    truncated: parts.some(part => part.truncated),
     ...(warnings.length > 0 ? { warnings } : {}),
     error: error ?? offTelescope(read, kept, drops.not_for_telescope ?? 0),
   }

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseTelescope } from '../schemas/address.ts'
 import { type CaptureSummary, type CollectSummary, isSensorId } from '../schemas/batch.ts'
@@ -72,8 +72,10 @@ async function collectPlanned(
 ): Promise<ParallelResult> {
   const progress = new Progress(totalBytes(captures.filter(path => typeof path === 'string')))
   const onProgress = (bytes: number, packets: number): void => progress.update(bytes, packets)
-  const result = await collectInParallel(options, planned, request.jobs, onProgress)
-  progress.clear()
+  const result = await collectInParallel(options, planned, request.jobs, onProgress).finally(() => {
+    progress.clear()
+    for (const { descriptor } of planned) closeSync(descriptor)
+  })
   for (const [at, summary] of result.summaries.entries()) {
     const unread = summary.drops.link_type_unsupported ?? 0
     if (unread > 0) request.note(unsupportedLinkNote(summary.path, unread, [planned[at]!.header.linkType]))

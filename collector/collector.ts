@@ -225,7 +225,9 @@ export class Collector {
     this.#coverage.resume(segment.from)
     const before = this.#written.length
     const summaries: CaptureSummary[] = []
-    for (const { path, range } of segment.parts) summaries.push((await this.read(path, { range })).summary)
+    for (const { path, descriptor, range } of segment.parts) {
+      summaries.push((await this.read(path, { range: { ...range, descriptor } })).summary)
+    }
     if (this.#batchPackets > 0 || segment.next === null) this.#flush(segment.next)
     const emptyBatches = this.#emptyBatches
     this.#emptyBatches = []

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import { readSync } from 'node:fs'
 import { MICROSECONDS } from '../schemas/time.ts'
 import { CAPTURED_LENGTH_MAX } from './capture-parser.ts'
 import { ClockWatch } from './clock-watch.ts'
@@ -28,15 +28,17 @@ interface PlanOptions {
   readonly secondsMax: number
 }
 
+/** A plain pcap file that is open. */
+export interface PlannedCapture {
+  readonly path: string
+  readonly descriptor: number
+  readonly header: PcapHeader
+}
+
 /** The header of a file whose records can be told apart without decoding anything; null for any other. */
-export function plannableHeader(path: string): PcapHeader | null {
+export function plannableHeader(descriptor: number): PcapHeader | null {
   const bytes = new Uint8Array(FILE_HEADER_BYTES)
-  const file = openSync(path, 'r')
-  try {
-    if (readSync(file, bytes, 0, bytes.length, 0) < bytes.length) return null
-  } finally {
-    closeSync(file)
-  }
+  if (readSync(descriptor, bytes, 0, bytes.length, 0) < bytes.length) return null
   const header = readPcapHeader(bytes, 0)
   return header !== null &&
     header.error === null &&
@@ -51,20 +53,15 @@ export function plannableHeader(path: string): PcapHeader | null {
  * @param clocks filled with what the times of each capture say
  */
 export function* planSegments(
-  captures: readonly { readonly path: string; readonly header: PcapHeader }[],
+  captures: readonly PlannedCapture[],
   options: PlanOptions,
   clocks: ClockWatch[] = [],
 ): Generator<Segment> {
   const cutter = new SegmentCutter(options)
-  for (const [capture, { path, header }] of captures.entries()) {
-    const file = openSync(path, 'r')
-    try {
-      clocks.push(cutter.begin(capture, path))
-      yield* cutAtRecords(file, header, cutter)
-      cutter.end()
-    } finally {
-      closeSync(file)
-    }
+  for (const [capture, planned] of captures.entries()) {
+    clocks.push(cutter.begin(capture, planned))
+    yield* cutAtRecords(planned.descriptor, planned.header, cutter)
+    cutter.end()
   }
   yield* cutter.last()
 }
@@ -106,6 +103,7 @@ class SegmentCutter {
   #packets = 0
   #capture = 0
   #path = ''
+  #descriptor = -1
   /** Where the part at hand begins, and the records before it. */
   #start = FILE_HEADER_BYTES
   #before = 0
@@ -117,9 +115,10 @@ class SegmentCutter {
     this.#options = options
   }
 
-  begin(capture: number, path: string): ClockWatch {
+  begin(capture: number, { path, descriptor }: PlannedCapture): ClockWatch {
     this.#capture = capture
     this.#path = path
+    this.#descriptor = descriptor
     this.#start = FILE_HEADER_BYTES
     this.#before = 0
     this.#records = 0
@@ -165,7 +164,7 @@ class SegmentCutter {
     // A capture whose first record opens a segment has no part in the one before.
     if (end === this.#start) return
     const range = { start: this.#start, end, packetsBefore: this.#before }
-    this.#parts.push({ capture: this.#capture, path: this.#path, range })
+    this.#parts.push({ capture: this.#capture, path: this.#path, descriptor: this.#descriptor, range })
     this.#start = end ?? 0
     // The record at hand is the first of the next part.
     this.#before = this.#records - 1

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import { readSync } from 'node:fs'
 import type { ByteSource } from './byte-source.ts'
 import type { CaptureError } from './capture-result.ts'
 import { unreadable } from './open-byte-source.ts'
@@ -8,16 +8,18 @@ import type { CaptureRange } from './segment.ts'
 export class RangeSource implements ByteSource {
   bytesRead = 0
   error: CaptureError | null = null
-  readonly #path: string
   readonly #headerBytes: number
   readonly #end: number
-  #descriptor = -1
+  readonly #descriptor: number
   #position = 0
   readonly #start: number
 
-  /** @param headerBytes of the file; read alone, so that whoever reads it can tell where the records begin */
-  constructor(path: string, headerBytes: number, { start, end }: CaptureRange) {
-    this.#path = path
+  /**
+   * @param descriptor stays open
+   * @param headerBytes of the file; read alone, so that whoever reads it can tell where the records begin
+   */
+  constructor(descriptor: number, headerBytes: number, { start, end }: CaptureRange) {
+    this.#descriptor = descriptor
     this.#headerBytes = headerBytes
     this.#start = start
     this.#end = end ?? Number.POSITIVE_INFINITY
@@ -26,7 +28,6 @@ export class RangeSource implements ByteSource {
   async read(target: Uint8Array, offset: number, length: number): Promise<number> {
     if (this.error) return 0
     try {
-      if (this.#descriptor < 0) this.#descriptor = openSync(this.#path, 'r')
       if (this.#position < this.#headerBytes) return this.#take(target, offset, length, this.#headerBytes)
       if (this.#position < this.#start) this.#position = this.#start
       const count = this.#take(target, offset, length, this.#end)
@@ -45,7 +46,6 @@ export class RangeSource implements ByteSource {
   }
 
   async close(): Promise<void> {
-    if (this.#descriptor >= 0) closeSync(this.#descriptor)
-    this.#descriptor = -1
+    // Others read from it too.
   }
 }

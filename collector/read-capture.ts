@@ -39,7 +39,7 @@ export async function readCapture(
   options: ReadOptions = {},
 ): Promise<CaptureResult> {
   const { range } = options
-  const source = range ? new RangeSource(path, FILE_HEADER_BYTES, range) : openByteSource(path)
+  const source = range ? new RangeSource(range.descriptor, FILE_HEADER_BYTES, range) : openByteSource(path)
   return { path, ...(await readCaptureSource(source, packet, onPacket, options)) }
 }
 

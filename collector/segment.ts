@@ -15,6 +15,8 @@ export interface SegmentPart {
   /** Its place among the captures of the run. */
   readonly capture: number
   readonly path: string
+  /** Opened once for all threads: the file stays the one that was planned, whatever becomes of its name. */
+  readonly descriptor: number
   readonly range: CaptureRange
 }
 

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import type { CollectSummary } from '../../schemas/batch.ts'
 import type { Command, CommandArguments } from '../../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
@@ -7,9 +6,6 @@ import type { DeclaredSpan } from '../coverage-recorder.ts'
 import { DECODE_OPTIONS, DECODE_USAGE, decodeOptions } from '../decode-options.ts'
 import { pageStyle } from '../page-style.ts'
 import { visibleJson } from '../visible-text.ts'
-
-/** More threads than this wait for the disk, and each takes 70 MB. */
-const JOBS_DEFAULT_MAX = 4
 
 export const command: Command = {
   summary: 'turns captures into batches of flows',
@@ -37,8 +33,8 @@ read to its end, for 2 s at most (a second Ctrl-C: no further), and what was rea
   --listened-since TIME  when the sensor listened, if you know better than the packets; both or none
   --listened-until TIME
 ${DECODE_USAGE}
-  --jobs N               threads that count plain pcap files of 64 MB and more (default: the processors, 4 at most);
-                         the batches are the same, byte for byte
+  --jobs N               threads that count plain pcap files of 64 MB and more (default 1, each takes
+                         90 MB); the batches are the same, byte for byte
   --json                 prints one JSON object instead of text
 
 --follow and --watch run until a signal and may be killed at any moment: DIR/ID.state.json says how far each capture was
@@ -57,7 +53,7 @@ usage; 1 a failure of the machine or of Hirundo.`,
     'batch-seconds': { type: 'string' },
     follow: { type: 'boolean', default: false },
     watch: { type: 'boolean', default: false },
-    jobs: { type: 'string', default: String(Math.min(availableParallelism(), JOBS_DEFAULT_MAX)) },
+    jobs: { type: 'string', default: '1' },
     'listened-since': { type: 'string' },
     'listened-until': { type: 'string' },
     ...DECODE_OPTIONS,

@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -38,9 +47,13 @@ async function inOrder(paths: readonly string[], more: Partial<CollectorOptions>
   return { batches: collector.batches.map(({ sha256 }) => sha256).sort(), summaries }
 }
 
-async function inSegments(paths: readonly string[], more: Partial<CollectorOptions>) {
+async function inSegments(paths: readonly string[], more: Partial<CollectorOptions>, onOpened = (): void => {}) {
   const secondsMax = latestSecond()
-  const captures = paths.map(path => ({ path, header: plannableHeader(path)! }))
+  const captures = paths.map(path => {
+    const descriptor = openSync(path, 'r')
+    return { path, descriptor, header: plannableHeader(descriptor)! }
+  })
+  onOpened()
   const batchSeconds = more.batchSeconds ?? 86_400
   const clocks: ClockWatch[] = []
   const packetsMax = more.packetsMax ?? 262_144
@@ -66,7 +79,17 @@ async function inSegments(paths: readonly string[], more: Partial<CollectorOptio
     collector.writeEmptyBatches(empty)
     batches.push(...collector.batches.map(({ sha256 }) => sha256))
   }
+  for (const { descriptor } of captures) closeSync(descriptor)
   return { batches: batches.sort(), read, errors, warnings: clocks.map(clock => clock.warnings) }
+}
+
+function isPlannable(path: string): boolean {
+  const descriptor = openSync(path, 'r')
+  try {
+    return plannableHeader(descriptor) !== null
+  } finally {
+    closeSync(descriptor)
+  }
 }
 
 async function expectSame(paths: readonly string[], more: Partial<CollectorOptions>): Promise<number> {
@@ -133,15 +156,27 @@ describe('planned segments', () => {
     const folder = `${ROOT}fixtures/captures`
     const paths = readdirSync(folder)
       .map(name => join(folder, name))
-      .filter(path => path.endsWith('.pcap') && plannableHeader(path) !== null)
+      .filter(path => path.endsWith('.pcap') && isPlannable(path))
     expect(paths.length).toBeGreaterThan(20)
     await expectSame(paths, { packetsMax: 100, telescope: parseTelescope('198.19.1.0/24,2001:db8:2::/120') })
   })
 
+  it('are of the file that was opened, whatever becomes of its name', async () => {
+    const path = join(newFolder(), 'ring.pcap')
+    copyFileSync(`${ROOT}fixtures/captures/masscan-syn-23.pcap`, path)
+    const expected = await inOrder([path], { packetsMax: 10 })
+    expect(expected.batches.length).toBe(7)
+    const actual = await inSegments([path], { packetsMax: 10 }, () => {
+      rmSync(path)
+      copyFileSync(`${ROOT}fixtures/captures/zmap-udp-53.pcap`, path)
+    })
+    expect(actual.batches).toEqual(expected.batches)
+  })
+
   it('are not made of other formats', () => {
     const folder = `${ROOT}fixtures/captures`
-    expect(plannableHeader(join(folder, 'format-pcapng.pcapng'))).toBeNull()
-    expect(plannableHeader(join(folder, 'format-gzip.pcap.gz'))).toBeNull()
+    expect(isPlannable(join(folder, 'format-pcapng.pcapng'))).toBe(false)
+    expect(isPlannable(join(folder, 'format-gzip.pcap.gz'))).toBe(false)
   })
 })
 
