@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { TelescopeError } from '../schemas/errors.ts'
 import { fileError, syncDirectory } from './durable-file.ts'
@@ -42,6 +42,8 @@ export function readOrCreateKey(path: string): { key: Uint8Array; created: boole
     syncDirectory(dirname(path))
     return { key: Uint8Array.from(key), created: true }
   } catch (error) {
+    // Half a key would be taken for a wrong one at the next start.
+    rmSync(path, { force: true })
     throw fileError(error, path)
   } finally {
     closeSync(descriptor)

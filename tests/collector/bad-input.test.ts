@@ -467,4 +467,18 @@ describe('a full disk', () => {
     expect(spawnSync(process.execPath, [`${ROOT}bin/hirundo`, ...arguments_]).status).toBe(0)
     expect(readdirSync(out).filter(name => name.endsWith('.arrow')).length).toBe(1)
   })
+
+  test.skipIf(!requireExternal('unshare, as root', canMount))(
+    'leaves no empty key, so that the next start works',
+    () => {
+      const out = newFolder()
+      const collect = [process.execPath, `${ROOT}bin/hirundo`, 'collect', `${ROOT}fixtures/captures/nmap-syn.pcap`]
+      const arguments_ = ['--sensor', 'a', '--telescope', '198.19.1.0/24', '--out', out]
+      const script = `mount -t tmpfs -o size=16k none ${out} && head -c 16k /dev/zero > ${out}/full; "$@"; echo "status $?"; rm -f ${out}/full; "$@" > /dev/null; echo "status $?"`
+      const { stdout } = spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', ...collect, ...arguments_], {
+        encoding: 'utf8',
+      })
+      expect(stdout).toBe('status 1\nstatus 0\n')
+    },
+  )
 })
