@@ -12,7 +12,8 @@ const HEADER_BYTES = MAGIC.length + DESCRIPTOR.length
 const BLOCK_BYTES_MAX = 4 * 1024 * 1024
 const BLOCK_IS_RAW = 0x8000_0000
 /** Block size before the block, end mark behind it. */
-const FRAME_BYTES = HEADER_BYTES + 4 + 4
+const END_MARK_BYTES = 4
+const FRAME_BYTES = HEADER_BYTES + 4 + END_MARK_BYTES
 
 const MATCH_MIN = 4
 const OFFSET_BYTES = 2
@@ -26,6 +27,8 @@ const WORD_BYTES = 8
 const WORTH_IT = 0.75
 /** Up to this size bytes always become a frame: libraries try a codec on a few. */
 const SMALL_BYTES = 64
+/** Token and length of the one sequence that so few bytes need at most. */
+const TOKEN_BYTES_MAX = 2
 /** Larger buffers have to show in their beginning that most words repeat the one before. */
 const SAMPLE_WORDS = 512
 const SAMPLE_REPEATS_MIN = (SAMPLE_WORDS * 3) / 4
@@ -41,7 +44,7 @@ export function encodeLz4Runs(bytes: Uint8Array): Uint8Array | null {
   if (bytes.length > BLOCK_BYTES_MAX || bytes.byteOffset % 4 !== 0) return null
   const words = new Int32Array(bytes.buffer, bytes.byteOffset, wordCount * 2)
   if (!showsRuns(words, wordCount)) return null
-  const limit = bytes.length <= SMALL_BYTES ? bytes.length + FRAME_BYTES : Math.floor(bytes.length * WORTH_IT)
+  const limit = bytes.length <= SMALL_BYTES ? bytes.length + FRAME_BYTES + TOKEN_BYTES_MAX : Math.floor(bytes.length * WORTH_IT)
   const encoder = new RunEncoder(bytes, limit)
   const end = wordCount - TAIL_WORDS
   for (let at = 1; at < end; at++) {
@@ -94,7 +97,7 @@ class RunEncoder {
 
   finish(): Uint8Array | null {
     const literals = this.#bytes.length - this.#literalStart
-    if (!this.#hasRoom(literals + lengthBytes(literals) + 1)) return null
+    if (!this.#hasRoom(literals + lengthBytes(literals) + 1 + END_MARK_BYTES)) return null
     this.#token(literals, 0)
     const target = this.#target.slice(0, this.#at + 4)
     target.set(MAGIC)

@@ -43,6 +43,11 @@ describe('LZ4 frames', () => {
     expect(encoded).toBeGreaterThan(50)
   })
 
+  test('the end mark counts as well: what would be larger than three quarters by it stays as it is', () => {
+    const words = BigUint64Array.from([0n, 1n, 1n, 1n, 1n, 1n, 1n, 0x04_5384_540fn, 1n, 1n])
+    expect(encodeLz4Runs(new Uint8Array(words.buffer))).toBeNull()
+  })
+
   test('zeros of a record batch take a few bytes for each 2000', () => {
     expect(encodeLz4Runs(new Uint8Array(65_536 * 8))!.length).toBeLessThan(2200)
   })
