@@ -1,22 +1,10 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { request as httpsRequest } from 'node:https'
 import type { Readable } from 'node:stream'
-import { TelescopeError } from '../schemas/errors.ts'
-
-/** What the hub made of an upload; `body` is null when the answer is no JSON. */
-export interface HubAnswer {
-  readonly status: number
-  readonly body: unknown
-}
-
-/** A connection on which nothing moves for this long is dead. */
-const IDLE_MS = 60_000
-/** An answer is a receipt or an error of a few hundred bytes. */
-const ANSWER_BYTES_MAX = 64 * 1024
+import { askHub, type HubAnswer } from './hub-request.ts'
+import type { Identity } from './identity.ts'
 
 interface BatchUpload {
   readonly hub: URL
-  readonly token: string
+  readonly identity: Identity
   /** SHA-256 and count of the bytes of the body. */
   readonly sha256: string
   readonly byteCount: number
@@ -25,80 +13,18 @@ interface BatchUpload {
 }
 
 /**
- * Reads the address of a hub; a path stays in front of the API's.
- * @throws USAGE
- */
-export function parseHubUrl(text: string): URL {
-  let url: URL | null = null
-  try {
-    url = new URL(text.endsWith('/') ? text : `${text}/`)
-  } catch {
-    // Said below.
-  }
-  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new TelescopeError('USAGE', `hub "${text}" is no http or https address`)
-  }
-  return url
-}
-
-/**
  * Puts one batch to the hub, compressed with gzip. That is no Content-Encoding, which whoever is on the way may undo:
  * the digest that names the upload is of the compressed bytes.
  * @throws HUB_UNREACHABLE when there is no answer; errors of the body as they come
  */
-export async function putBatch(upload: BatchUpload): Promise<HubAnswer> {
-  const url = new URL(`api/v1/batches/${upload.sha256}`, upload.hub)
-  const open = url.protocol === 'https:' ? httpsRequest : httpRequest
-  const { body } = upload
-  try {
-    return await new Promise<HubAnswer>((resolve, reject) => {
-      const call = open(url, {
-        method: 'PUT',
-        signal: upload.signal,
-        headers: {
-          authorization: `Bearer ${upload.token}`,
-          'content-type': 'application/gzip',
-          'content-length': upload.byteCount,
-        },
-      })
-      call.setTimeout(IDLE_MS, () => call.destroy(new Error(`nothing moved for ${IDLE_MS / 1000} s`)))
-      // A hub that refuses answers before it has read the body, and closes: the answer counts, not the broken pipe.
-      let isAnswered = false
-      call.on('response', response => {
-        isAnswered = true
-        readAnswer(response).then(resolve, error => reject(unreachable(upload.hub, error)))
-      })
-      call.on('error', error => {
-        if (!isAnswered) reject(unreachable(upload.hub, error))
-      })
-      body.on('error', error => {
-        call.destroy()
-        reject(error)
-      })
-      body.pipe(call)
-    })
-  } finally {
-    body.destroy()
-  }
-}
-
-async function readAnswer(response: IncomingMessage): Promise<HubAnswer> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > ANSWER_BYTES_MAX) throw new Error(`its answer is longer than ${ANSWER_BYTES_MAX} bytes`)
-    chunks.push(chunk)
-  }
-  let body: unknown = null
-  try {
-    body = JSON.parse(Buffer.concat(chunks).toString())
-  } catch {
-    // A proxy between us and the hub may answer in HTML.
-  }
-  return { status: response.statusCode ?? 0, body }
-}
-
-function unreachable(hub: URL, error: Error): TelescopeError {
-  return new TelescopeError('HUB_UNREACHABLE', `hub ${hub.origin}: ${error.message}`, { hub: hub.origin }, error)
+export async function putBatch({ hub, identity, sha256, byteCount, body, signal }: BatchUpload): Promise<HubAnswer> {
+  return await askHub({
+    hub,
+    identity,
+    method: 'PUT',
+    path: `api/v1/batches/${sha256}`,
+    headers: { 'content-type': 'application/gzip', 'content-length': String(byteCount) },
+    body,
+    signal,
+  })
 }

@@ -33,6 +33,18 @@ export function readIdentity(path: string): Identity {
   return parseIdentity(path, text)
 }
 
+interface SignedRequest {
+  readonly method: string
+  readonly url: URL
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** Headers by which the hub knows the sensor. */
+export function identityHeaders(identity: Identity, _request: SignedRequest): Record<string, string> {
+  return { authorization: `Bearer ${identity.token}` }
+}
+
 function parseIdentity(path: string, text: string): Identity {
   let json: unknown
   try {

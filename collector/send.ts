@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ERROR_CODES, type ErrorCode, TelescopeError } from '../schemas/errors.ts'
 import { compressBatch } from './compressed-batch.ts'
-import { type HubAnswer, putBatch } from './hub-upload.ts'
+import type { HubAnswer } from './hub-request.ts'
+import { putBatch } from './hub-upload.ts'
 import type { Identity } from './identity.ts'
 import { Spool, spoolError } from './spool.ts'
 
@@ -112,7 +113,7 @@ async function sendOne(spool: Spool, sha256: string, { hub, identity, signal }: 
     if (batch === null) return damaged(sha256)
     sentSha256 = batch.sha256
     const { byteCount } = batch
-    answer = await putBatch({ hub, token: identity.token, sha256: sentSha256, byteCount, body: batch.open(), signal })
+    answer = await putBatch({ hub, identity, sha256: sentSha256, byteCount, body: batch.open(), signal })
   } catch (error) {
     if (signal.aborted || (error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'gone' }
     return { kind: 'retry', why: spoolError(error, spool.path) }

@@ -40,6 +40,7 @@ export const ERROR_CODES = {
     status: 400,
     doc: 'An identity file cannot be read, or does not name a sensor and its token.',
   },
+  CONFIG_INVALID: { kind: 'usage', status: 400, doc: 'A configuration file is no JSON, or a member of it is wrong.' },
   NOT_FOUND: { kind: 'usage', status: 404, doc: 'No such page, resource or record.' },
   METHOD_NOT_ALLOWED: { kind: 'usage', status: 405, doc: 'The resource exists but does not take this method.' },
   HOST_NOT_ALLOWED: {

@@ -44,7 +44,8 @@ export function encodeLz4Runs(bytes: Uint8Array): Uint8Array | null {
   if (bytes.length > BLOCK_BYTES_MAX || bytes.byteOffset % 4 !== 0) return null
   const words = new Int32Array(bytes.buffer, bytes.byteOffset, wordCount * 2)
   if (!showsRuns(words, wordCount)) return null
-  const limit = bytes.length <= SMALL_BYTES ? bytes.length + FRAME_BYTES + TOKEN_BYTES_MAX : Math.floor(bytes.length * WORTH_IT)
+  const limit =
+    bytes.length <= SMALL_BYTES ? bytes.length + FRAME_BYTES + TOKEN_BYTES_MAX : Math.floor(bytes.length * WORTH_IT)
   const encoder = new RunEncoder(bytes, limit)
   const end = wordCount - TAIL_WORDS
   for (let at = 1; at < end; at++) {

@@ -1,6 +1,6 @@
 import type { Command, CommandArguments } from '../../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
-import { parseHubUrl } from '../hub-upload.ts'
+import { parseHubUrl } from '../hub-request.ts'
 import { readIdentity } from '../identity.ts'
 import { sendSpool } from '../send.ts'
 

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
-import { parseHubUrl } from '../../collector/hub-upload.ts'
+import { parseHubUrl } from '../../collector/hub-request.ts'
 import { type SendRequest, sendSpool } from '../../collector/send.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
 
