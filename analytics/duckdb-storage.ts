@@ -10,6 +10,7 @@ import { migrate } from './migrations.ts'
 import { answerQuery } from './queries/answer-query.ts'
 import { readOverview } from './queries/overview.ts'
 import type { QueryContext } from './queries/request.ts'
+import { readSensorHealth } from './queries/sensor-health.ts'
 import {
   findContent,
   listReceipts,
@@ -97,6 +98,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     },
     query: (name, parameters, scope) => ask(scope, context => answerQuery(name, context, parameters)),
     overview: scope => ask(scope, context => readOverview(context, geography?.name ?? '')),
+    sensorHealth: scope => ask(scope, readSensorHealth),
     replaceDay: day => replaceDay(database, lake, day),
     dropDay: day => dropDay(database, lake, day),
     async close() {

@@ -2,6 +2,7 @@ import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, SENSOR, SOURCE_ECONOMY, TOKEN } from
 import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from '../schemas/rollup.ts'
+import { SEQUENCE_GAP, UPLOAD_SPOOL } from '../schemas/sequence-gap.ts'
 import type { Database, Session } from './database.ts'
 import { bind, columnDefinitions, columnType, identifier, type Sql, sql } from './sql.ts'
 
@@ -21,6 +22,8 @@ export const CATALOG: Readonly<Record<string, { readonly table: Table; readonly 
   receipt: { table: RECEIPT, index: sql`sha256` },
   lake_file: { table: LAKE_FILE },
   coverage_span: { table: COVERAGE_SPAN },
+  upload_spool: { table: UPLOAD_SPOOL },
+  sequence_gap: { table: SEQUENCE_GAP },
   source_economy: { table: SOURCE_ECONOMY },
   traffic_hour: { table: TRAFFIC_HOUR },
   source_hour: { table: SOURCE_HOUR },
@@ -44,7 +47,20 @@ const MIGRATIONS: readonly Migration[] = [
       }
     },
   },
+  {
+    number: 2,
+    name: 'sequence numbers of uploads',
+    async run(session) {
+      await createTable(session, 'upload_spool', UPLOAD_SPOOL)
+      await createTable(session, 'sequence_gap', SEQUENCE_GAP)
+    },
+  },
 ]
+
+/** A new catalog has every table of CATALOG from the first step on. */
+async function createTable(session: Session, name: string, table: Table): Promise<void> {
+  await session.run(sql`CREATE TABLE IF NOT EXISTS ${identifier(name)} (${columnDefinitions(table)})`)
+}
 
 const MIGRATION = {
   number: { type: 'uint32', role: 'key', sharing: 'withheld', doc: 'Number of the step.' },

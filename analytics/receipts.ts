@@ -2,6 +2,7 @@ import { RECEIPT, RECEIPT_STATES, type Receipt, type ReceiptState, UPLOAD_KINDS 
 import type { Table } from '../schemas/column.ts'
 import type { Database, Session } from './database.ts'
 import type { PlainRow } from './rows.ts'
+import { noteSequences } from './sequence-gaps.ts'
 import { type BoundValue, bind, bindList, sql } from './sql.ts'
 import type { NewUpload } from './storage.ts'
 
@@ -91,6 +92,8 @@ export class ReceiptWriter {
         receipts.set(`${receipt.sensor} ${receipt.sha256}`, receipt)
       }
     }
+    const numbered = uploads.flatMap(({ sensor, sequence }) => (sequence ? [{ sensor, sequence }] : []))
+    if (numbered.length > 0) await noteSequences(session, numbered, this.#now())
     return uploads.map(upload => {
       const identity = `${upload.sensor} ${upload.sha256}`
       // Only the first of several calls with one identity made the receipt.
@@ -115,7 +118,16 @@ function insertReceived(session: Session, uploads: readonly NewUpload[], nowMicr
     )}) AS kind, unnest(${bindList(
       'uint64',
       uploads.map(upload => upload.byte_count),
-    )}) AS byte_count, ${receiptState('received')} AS state, ${bind('timestamp_us', nowMicros)} AS received_at
+    )}) AS byte_count, unnest(${bindList(
+      'text',
+      uploads.map(upload => upload.sequence?.spool ?? null),
+    )}) AS spool, unnest(${bindList(
+      'uint64',
+      uploads.map(upload => upload.sequence?.number ?? null),
+    )}) AS sequence, unnest(${bindList(
+      'float64',
+      uploads.map(upload => upload.clock_skew_seconds ?? null),
+    )}) AS clock_skew_seconds, ${receiptState('received')} AS state, ${bind('timestamp_us', nowMicros)} AS received_at
       RETURNING *`,
   )
 }

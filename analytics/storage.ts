@@ -1,6 +1,8 @@
 import type { Answer, QueryName, QueryParameters } from '../schemas/api.ts'
 import type { BatchMetadata } from '../schemas/batch.ts'
 import type { Receipt, TokenRole, UploadKind } from '../schemas/catalog.ts'
+import type { SensorHealth } from '../schemas/sensor-health.ts'
+import type { UploadSequence } from '../schemas/upload-sequence.ts'
 
 /**
  * The storage seam: all that the rest of the hub may ask of the engine that keeps and counts the data. DuckDB over
@@ -26,6 +28,7 @@ export interface Storage {
   findReceipt(sensor: string, sha256: string): Promise<Receipt | null>
   /**
    * Commits the receipt of bytes that are already durable; when it resolves, the receipt is durable too.
+   * The number of the upload counts as come even when there is a receipt already: the same bytes may have another one.
    * @returns the receipt that stands, and whether this call made it; calls with one identity at once make one receipt
    */
   recordReceived(upload: NewUpload): Promise<{ receipt: Receipt; created: boolean }>
@@ -57,6 +60,8 @@ export interface Storage {
   query<N extends QueryName>(name: N, parameters: QueryParameters<N>, scope: Scope): Promise<Answer<N>>
   /** Days with data as [since, until) Unix seconds, and uploads per state. */
   overview(scope: Scope): Promise<Overview>
+  /** What to look after, a row a sensor, by name. */
+  sensorHealth(scope: Scope): Promise<SensorHealth[]>
 
   // --- upkeep
   /** Recomputes the rollups of a UTC day (Unix seconds of its start) from the lake. */
@@ -95,6 +100,10 @@ export interface NewUpload {
   readonly sha256: string
   readonly kind: UploadKind
   readonly byte_count: number
+  /** How the sensor numbered it; absent or null when it does not. */
+  readonly sequence?: UploadSequence | null
+  /** The sensor's clock minus the hub's. */
+  readonly clock_skew_seconds?: number | null
 }
 
 export interface ParsedUpload {

@@ -60,8 +60,11 @@ export const TOKEN = {
 
 export const UPLOAD_KINDS = ['capture', 'batch'] as const
 export type UploadKind = (typeof UPLOAD_KINDS)[number]
-/** received: durable; counted: in lake and rollups; quarantined: could not be read, bytes kept, reason given. */
-export const RECEIPT_STATES = ['received', 'counted', 'quarantined'] as const
+/**
+ * received: durable; counted: in lake and rollups; quarantined: could not be read, bytes kept, reason given; held: what
+ * it says overlaps another upload, the operator decides; withdrawn: taken out of the numbers again.
+ */
+export const RECEIPT_STATES = ['received', 'counted', 'quarantined', 'held', 'withdrawn'] as const
 export type ReceiptState = (typeof RECEIPT_STATES)[number]
 
 export const RECEIPT = {
@@ -122,6 +125,27 @@ export const RECEIPT = {
     doc: 'What was wrong with it, if anything; a capture that is cut short is counted as far as it goes.',
   },
   error_message: { type: 'text', role: 'note', sharing: 'members', nullable: true, doc: 'The same for people.' },
+  spool: {
+    type: 'text',
+    role: 'note',
+    sharing: 'members',
+    nullable: true,
+    doc: 'Spool of the sensor that numbered it, 8 hexadecimal digits; null when it has no number.',
+  },
+  sequence: {
+    type: 'uint64',
+    role: 'note',
+    sharing: 'members',
+    nullable: true,
+    doc: 'Its number in that spool, from 1 without a gap.',
+  },
+  clock_skew_seconds: {
+    type: 'float64',
+    role: 'measure',
+    sharing: 'members',
+    nullable: true,
+    doc: "The sensor's clock minus the hub's when the upload began, seconds, as the Date header of the request says: so to a second, and the way of the request. Null when it does not say.",
+  },
 } as const satisfies Table
 export type Receipt = Row<typeof RECEIPT>
 

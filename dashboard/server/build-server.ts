@@ -10,6 +10,7 @@ import { addPage } from './page.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addQueryRoutes } from './routes/queries.ts'
 import { addReceiptRoutes } from './routes/receipts.ts'
+import { addSensorHealthRoute } from './routes/sensor-health.ts'
 import { addSensorRoutes } from './routes/sensors.ts'
 import { addSessionRoutes } from './routes/session.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
@@ -81,6 +82,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     addQueryRoutes(api, parts)
     addReceiptRoutes(api, parts)
     addSensorRoutes(api, parts)
+    addSensorHealthRoute(api, parts)
     addTokenRoutes(api, parts)
     addSessionRoutes(api, parts)
     await api.register(async uploads => addUploadRoutes(uploads, parts))
