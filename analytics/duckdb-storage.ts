@@ -12,6 +12,7 @@ import { migrate } from './migrations.ts'
 import { answerQuery } from './queries/answer-query.ts'
 import { readOverview } from './queries/overview.ts'
 import type { QueryContext } from './queries/request.ts'
+import { readSensorHealth } from './queries/sensor-health.ts'
 import { lakeDays, rebuildDay, uploadsOfDay } from './rebuild.ts'
 import {
   findContent,
@@ -121,6 +122,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       changeLake(() => rebuildDay({ database, lake, nowMicros }, day, uploads, actor)),
     replaceDay: day => changeLake(() => replaceDay(database, lake, day)),
     dropDay: day => changeLake(() => dropDay(database, lake, day)),
+    sensorHealth: scope => ask(scope, readSensorHealth),
     async close() {
       await changing
       await database.close()

@@ -3,6 +3,7 @@ import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, SENSOR, SOURCE_ECONOMY, TOKEN } from
 import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from '../schemas/rollup.ts'
+import { SEQUENCE_GAP, UPLOAD_SPOOL } from '../schemas/sequence-gap.ts'
 import type { Database, Session } from './database.ts'
 import { bind, columnDefinitions, columnType, identifier, type Sql, sql } from './sql.ts'
 
@@ -22,6 +23,8 @@ export const CATALOG: Readonly<Record<string, { readonly table: Table; readonly 
   receipt: { table: RECEIPT, index: sql`sha256` },
   lake_file: { table: LAKE_FILE },
   coverage_span: { table: COVERAGE_SPAN },
+  upload_spool: { table: UPLOAD_SPOOL },
+  sequence_gap: { table: SEQUENCE_GAP },
   source_economy: { table: SOURCE_ECONOMY },
   traffic_hour: { table: TRAFFIC_HOUR },
   source_hour: { table: SOURCE_HOUR },
@@ -44,6 +47,14 @@ const MIGRATIONS: readonly Migration[] = [
     },
   },
   { number: 2, name: 'audit log', run: session => createTable(session, 'audit') },
+  {
+    number: 3,
+    name: 'sequence numbers of uploads',
+    async run(session) {
+      await createTable(session, 'upload_spool')
+      await createTable(session, 'sequence_gap')
+    },
+  },
 ]
 
 /** A table of CATALOG, unless it is there: step 1 makes all of its time, so a new catalog has those of later steps. */

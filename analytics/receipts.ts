@@ -2,6 +2,7 @@ import { RECEIPT, RECEIPT_STATES, type Receipt, type ReceiptState, UPLOAD_KINDS 
 import type { Table } from '../schemas/column.ts'
 import type { Database, Session } from './database.ts'
 import type { PlainRow } from './rows.ts'
+import { noteSequences } from './sequence-gaps.ts'
 import { type BoundValue, bind, bindList, sql } from './sql.ts'
 import type { NewUpload } from './storage.ts'
 
@@ -96,6 +97,8 @@ export class ReceiptWriter {
         receipts.set(`${receipt.sensor} ${receipt.sha256}`, receipt)
       }
     }
+    const numbered = uploads.flatMap(({ sensor, sequence }) => (sequence ? [{ sensor, sequence }] : []))
+    if (numbered.length > 0) await noteSequences(session, numbered, this.#now())
     return uploads.map(upload => {
       const identity = `${upload.sensor} ${upload.sha256}`
       // Only the first of several calls with one identity made the receipt.
@@ -134,6 +137,15 @@ function insertReceived(
       'uint64',
       uploads.map(upload => upload.byte_count),
     )}) AS byte_count, unnest(${bindList(
+      'text',
+      uploads.map(upload => upload.sequence?.spool ?? null),
+    )}) AS spool, unnest(${bindList(
+      'uint64',
+      uploads.map(upload => upload.sequence?.number ?? null),
+    )}) AS sequence, unnest(${bindList(
+      'float64',
+      uploads.map(upload => upload.clock_skew_seconds ?? null),
+    )}) AS clock_skew_seconds, unnest(${bindList(
       'uint32',
       uploads.map((_, index) => firstId + index),
     )}) AS upload_id, ${receiptState('received')} AS state, ${bind('timestamp_us', nowMicros)} AS received_at

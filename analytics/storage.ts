@@ -2,6 +2,8 @@ import type { Answer, QueryName, QueryParameters } from '../schemas/api.ts'
 import type { AuditEntry, AuditNote } from '../schemas/audit.ts'
 import type { BatchMetadata } from '../schemas/batch.ts'
 import type { Receipt, ReceiptState, TokenRole, UploadKind } from '../schemas/catalog.ts'
+import type { SensorHealth } from '../schemas/sensor-health.ts'
+import type { UploadSequence } from '../schemas/upload-sequence.ts'
 
 /**
  * The storage seam: all that the rest of the hub may ask of the engine that keeps and counts the data. DuckDB over
@@ -38,6 +40,7 @@ export interface Storage {
   findReceipt(sensor: string, sha256: string): Promise<Receipt | null>
   /**
    * Commits the receipt of bytes that are already durable; when it resolves, the receipt is durable too.
+   * The number of the upload counts as come even when there is a receipt already: the same bytes may have another one.
    * @returns the receipt that stands, and whether this call made it; calls with one identity at once make one receipt
    */
   recordReceived(upload: NewUpload): Promise<{ receipt: Receipt; created: boolean }>
@@ -85,6 +88,8 @@ export interface Storage {
   query<N extends QueryName>(name: N, parameters: QueryParameters<N>, scope: Scope): Promise<Answer<N>>
   /** Days with data as [since, until) Unix seconds, and uploads per state. */
   overview(scope: Scope): Promise<Overview>
+  /** What to look after, a row a sensor, by name. */
+  sensorHealth(scope: Scope): Promise<SensorHealth[]>
 
   // --- upkeep
   /** UTC days that the lake has flows of, Unix seconds of their starts, in order. */
@@ -142,6 +147,10 @@ export interface NewUpload {
   readonly sha256: string
   readonly kind: UploadKind
   readonly byte_count: number
+  /** How the sensor numbered it; absent or null when it does not. */
+  readonly sequence?: UploadSequence | null
+  /** The sensor's clock minus the hub's. */
+  readonly clock_skew_seconds?: number | null
 }
 
 export type Reopening = 'accept' | 'retry'

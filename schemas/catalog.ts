@@ -145,6 +145,27 @@ export const RECEIPT = {
     nullable: true,
     doc: 'When the operator last said that it counts although it overlaps.',
   },
+  spool: {
+    type: 'text',
+    role: 'note',
+    sharing: 'members',
+    nullable: true,
+    doc: 'Spool of the sensor that numbered it, 8 hexadecimal digits; null when it has no number.',
+  },
+  sequence: {
+    type: 'uint64',
+    role: 'note',
+    sharing: 'members',
+    nullable: true,
+    doc: 'Its number in that spool, from 1 without a gap.',
+  },
+  clock_skew_seconds: {
+    type: 'float64',
+    role: 'measure',
+    sharing: 'members',
+    nullable: true,
+    doc: "The sensor's clock minus the hub's when the upload began, seconds, as the Date header of the request says: so to a second, and the way of the request. Null when it does not say.",
+  },
 } as const satisfies Table
 export type Receipt = Row<typeof RECEIPT>
 

@@ -7,6 +7,7 @@ import { DROP_REASONS } from './drop-reason.ts'
 import { ERROR_CODES } from './errors.ts'
 import { FLOW, LAKE_FLOW, SCHEMA_VERSION } from './flow.ts'
 import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from './rollup.ts'
+import { SEQUENCE_GAP, UPLOAD_SPOOL } from './sequence-gap.ts'
 import { TOOLS } from './tool.ts'
 import { UDP_PROBES } from './udp-probe.ts'
 
@@ -22,6 +23,8 @@ export const STORED_TABLES: Readonly<Record<string, { readonly table: Table; rea
   sensor_hour: { table: SENSOR_HOUR, doc: 'Hourly rollup by sensor, in the catalog.' },
   sensor: { table: SENSOR, doc: 'Registered sensors, in the catalog.' },
   receipt: { table: RECEIPT, doc: 'Every upload that was ever acknowledged, in the catalog.' },
+  upload_spool: { table: UPLOAD_SPOOL, doc: 'Spools of sensors that number their uploads, in the catalog.' },
+  sequence_gap: { table: SEQUENCE_GAP, doc: 'Numbers of uploads that did not come, in the catalog.' },
   coverage_span: { table: COVERAGE_SPAN, doc: 'When sensors listened, in the catalog.' },
   source_economy: { table: SOURCE_ECONOMY, doc: 'Economies of sources, in the catalog.' },
   lake_file: { table: LAKE_FILE, doc: 'Manifest of the lake, in the catalog.' },

@@ -11,6 +11,7 @@ import { addAuditRoutes } from './routes/audit.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addQueryRoutes } from './routes/queries.ts'
 import { addReceiptRoutes } from './routes/receipts.ts'
+import { addSensorHealthRoute } from './routes/sensor-health.ts'
 import { addSensorRoutes } from './routes/sensors.ts'
 import { addSessionRoutes } from './routes/session.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
@@ -84,6 +85,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     addReceiptRoutes(api, parts)
     addUploadDecisionRoutes(api, parts)
     addSensorRoutes(api, parts)
+    addSensorHealthRoute(api, parts)
     addTokenRoutes(api, parts)
     addAuditRoutes(api, parts)
     addSessionRoutes(api, parts)

@@ -2,10 +2,11 @@ import { createHash, randomUUID } from 'node:crypto'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
-import type { Storage } from '../../analytics/storage.ts'
+import type { NewUpload, Storage } from '../../analytics/storage.ts'
 import { BATCH_BYTES_MAX, CAPTURE_BYTES_MAX } from '../../schemas/batch.ts'
 import type { Receipt, UploadKind } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import type { UploadSequence } from '../../schemas/upload-sequence.ts'
 import { type DataFolder, inboxPath, makeFolder, syncFolder } from './data-folder.ts'
 import { checkRoomToReceive, type DiskSpace, diskFull } from './disk-reserve.ts'
 
@@ -14,7 +15,7 @@ const UPLOAD_BYTES_MAX: Record<UploadKind, number> = { capture: CAPTURE_BYTES_MA
 /** Free space is looked at again after this many bytes; far below any sensible reserve. */
 const DISK_CHECK_BYTES = 16 * 2 ** 20
 
-export interface Upload {
+export interface Upload extends Pick<NewUpload, 'sequence' | 'clock_skew_seconds'> {
   readonly sensor: string
   readonly sha256: string
   readonly kind: UploadKind
@@ -52,9 +53,18 @@ export class Receiver {
     this.#onBroken = parts.onBroken
   }
 
-  /** The receipt of an earlier upload of the same bytes; then the body need not be sent. */
-  async find(sensor: string, sha256: string): Promise<Receipt | null> {
-    return await this.#storage.findReceipt(sensor, sha256)
+  /**
+   * The receipt of an earlier upload of the same bytes; then the body need not be sent. A number that the repetition
+   * has is noted as come: it may be another than the first had.
+   */
+  async find(sensor: string, sha256: string, sequence: UploadSequence | null = null): Promise<Receipt | null> {
+    const earlier = await this.#storage.findReceipt(sensor, sha256)
+    if (earlier !== null && sequence !== null) await this.#note(earlier, sequence)
+    return earlier
+  }
+
+  async #note({ sensor, sha256, kind, byte_count }: Receipt, sequence: UploadSequence): Promise<void> {
+    await this.#trusted(() => this.#storage.recordReceived({ sensor, sha256, kind, byte_count, sequence }))
   }
 
   /**
@@ -139,7 +149,7 @@ export class Receiver {
     const { sensor, sha256, kind } = upload
     // Looked for again: while this body was on its way another of the same identity may have been received, and even
     // counted and removed; a second file would then stay for ever.
-    const earlier = await this.#storage.findReceipt(sensor, sha256)
+    const earlier = await this.find(sensor, sha256, upload.sequence ?? null)
     if (earlier !== null) return { receipt: earlier, created: false }
     const path = inboxPath(this.#folder, kind, sensor, sha256)
     await this.#trusted(async () => {
@@ -148,7 +158,9 @@ export class Receiver {
       await syncFolder(dirname(path))
     })
     try {
-      const record = () => this.#storage.recordReceived({ sensor, sha256, kind, byte_count: byteCount })
+      const { sequence = null, clock_skew_seconds = null } = upload
+      const received = { sensor, sha256, kind, byte_count: byteCount, sequence, clock_skew_seconds }
+      const record = () => this.#storage.recordReceived(received)
       const { receipt } = await this.#trusted(record)
       this.#onReceived()
       return { receipt, created: true }

@@ -23,6 +23,7 @@ const MAY_CALL: Readonly<Record<string, readonly string[]>> = {
   'GET /api/v1/economies': READERS,
   'GET /api/v1/sensors': READERS,
   'GET /api/v1/coverage': READERS,
+  'GET /api/v1/sensor-health': READERS,
   'GET /api/v1/flows': READERS,
   'GET /api/v1/receipts': SENDERS,
   'GET /api/v1/receipts/:sha256': SENDERS,

@@ -7,6 +7,7 @@ import { sensorOf } from '../access.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
 import type { ServerParts } from '../server-parts.ts'
 import { REQUEST_MILLISECONDS } from '../time-limits.ts'
+import { readUploadHeaders } from '../upload-headers.ts'
 import { SHA256_PARAMS } from './sha256-params.ts'
 
 type UploadRoute = { Params: { sha256: string }; Querystring: { sensor?: string } }
@@ -65,7 +66,8 @@ async function receiveUpload(
   if ((await storage.findSensor(sensor)) === null) {
     throw new TelescopeError('SENSOR_UNKNOWN', `sensor "${sensor}" is not registered`, { sensor })
   }
-  const earlier = await receiver.find(sensor, sha256)
+  const headers = readUploadHeaders(request)
+  const earlier = await receiver.find(sensor, sha256, headers.sequence)
   // The body of a repetition is not looked at; node reads it off the connection, or it is not even sent when the
   // client waits for 100 Continue.
   if (earlier !== null) {
@@ -76,7 +78,14 @@ async function receiveUpload(
   await receiver.announce(kind, contentLength)
   if (request.headers.expect !== undefined) reply.raw.writeContinue()
   try {
-    const { receipt, created } = await receiver.receive({ sensor, sha256, kind, contentLength, body: request.raw })
+    const { receipt, created } = await receiver.receive({
+      sensor,
+      sha256,
+      kind,
+      contentLength,
+      body: request.raw,
+      ...headers,
+    })
     reply.code(created ? 201 : 200).header('location', receiptPath(request, sha256, sensor))
     return receipt
   } finally {
