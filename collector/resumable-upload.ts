@@ -69,7 +69,8 @@ export async function uploadResumably(upload: ResumableUpload): Promise<HubAnswe
       if (!isPassing(answer)) return answer
       why = new TelescopeError('HUB_UNREACHABLE', `hub ${upload.hub.origin}: answered ${saying(answer)}`)
     } catch (error) {
-      if (signal.aborted || (error as Partial<TelescopeError>).code !== 'HUB_UNREACHABLE') throw error
+      signal.throwIfAborted()
+      if ((error as Partial<TelescopeError>).code !== 'HUB_UNREACHABLE') throw error
       why = error as TelescopeError
     }
     failures++
