@@ -11,8 +11,10 @@ interface CompressedBatch {
   /** SHA-256 of the compressed bytes; another release of zlib may compress the same batch to other bytes. */
   readonly sha256: string
   readonly byteCount: number
-  /** The compressed bytes, from the beginning; may be called again. */
-  open(): Readable
+  /** The compressed bytes from `offset` on; may be called again. */
+  open(offset: number, length: number): Readable
+  /** What should be sent at once: opening costs as much as all that lies before the offset. */
+  readonly chunkBytes: number
 }
 
 /**
@@ -23,6 +25,9 @@ const LEVEL = 6
 const PIECE_BYTES = 256 * 1024
 /** A million flows are about 12 MB compressed. What is larger than this is compressed again while it is sent. */
 const KEPT_BYTES_MAX = 16 * 1024 * 1024
+const CHUNK_BYTES = 4 * 1024 * 1024
+/** In so many chunks goes what is compressed again for each. */
+const UNKEPT_CHUNKS = 4
 
 /**
  * Compresses a file. Its digest has to be known before the first byte is sent, so this reads all of it. Nothing is
@@ -47,8 +52,26 @@ export async function compressBatch(
     else kept = []
   }
   if (plain.digest('hex') !== expectedSha256) return null
-  const open = (): Readable => (byteCount <= keptBytesMax ? Readable.from(kept) : gzipFile(path, signal))
-  return { sha256: compressed.digest('hex'), byteCount, open }
+  const isKept = byteCount <= keptBytesMax
+  const open = (offset: number, length: number): Readable =>
+    Readable.from(part(isKept ? kept : gzipFile(path, signal), offset, length))
+  const chunkBytes = isKept ? CHUNK_BYTES : Math.max(CHUNK_BYTES, Math.ceil(byteCount / UNKEPT_CHUNKS))
+  return { sha256: compressed.digest('hex'), byteCount, open, chunkBytes }
+}
+
+async function* part(
+  pieces: AsyncIterable<Buffer> | Iterable<Buffer>,
+  offset: number,
+  length: number,
+): AsyncIterable<Buffer> {
+  let position = 0
+  for await (const piece of pieces) {
+    const from = Math.max(0, offset - position)
+    const to = Math.min(piece.length, offset + length - position)
+    position += piece.length
+    if (to > from) yield piece.subarray(from, to)
+    if (position >= offset + length) return
+  }
 }
 
 /** @param onRead is shown each piece of the file */

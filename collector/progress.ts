@@ -36,9 +36,10 @@ export class Progress {
   /**
    * Shows how far the work is, at most four times a second.
    * @param bytes of all files so far
+   * @param packets null for bytes that are sent as they are
    * @param place which of how many files is read, `2 of 14`; empty for one
    */
-  update(bytes: number, packets: number, place = ''): void {
+  update(bytes: number, packets: number | null, place = ''): void {
     if (this.#output.isTTY !== true) return
     const now = this.#now()
     const milliseconds = now - this.#startedAt
@@ -60,15 +61,16 @@ export class Progress {
 /** `2 of 14: 120 of 356 MB, 34 %, 4 200 000 packets, 8.1 M packets/s, 2 s left` */
 function progressLine(
   bytes: number,
-  packets: number,
+  packets: number | null,
   seconds: number,
   bytesTotal: number | null,
   place: string,
 ): string {
   const parts = [
     `${place === '' ? '' : `file ${place}: `}${amountText(bytes, bytesTotal)}`,
-    `${formatCount(packets)} packets`,
-    `${rateText(packets / seconds)} packets/s`,
+    ...(packets === null
+      ? [`${(bytes / seconds / 1e6).toFixed(1)} MB/s`]
+      : [`${formatCount(packets)} packets`, `${rateText(packets / seconds)} packets/s`]),
   ]
   if (bytesTotal !== null && bytes > 0) {
     parts.push(`${leftText((Math.max(0, bytesTotal - bytes) / bytes) * seconds)} left`)

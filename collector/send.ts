@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { ERROR_CODES, type ErrorCode, TelescopeError } from '../schemas/errors.ts'
 import { compressBatch } from './compressed-batch.ts'
 import type { HubAnswer } from './hub-request.ts'
-import { putBatch } from './hub-upload.ts'
 import type { Identity } from './identity.ts'
+import { uploadResumably } from './resumable-upload.ts'
 import { Spool, spoolError } from './spool.ts'
 
 export interface SendRequest {
@@ -105,15 +105,22 @@ function leastFailed(waiting: readonly string[], failuresOf: ReadonlyMap<string,
   return chosen
 }
 
-async function sendOne(spool: Spool, sha256: string, { hub, identity, signal }: SendRequest): Promise<Outcome> {
+async function sendOne(
+  spool: Spool,
+  sha256: string,
+  { hub, identity, signal, retryMs = RETRY_MS }: SendRequest,
+): Promise<Outcome> {
   let answer: HubAnswer
   let sentSha256: string
   try {
     const batch = await compressBatch(spool.batchPath(sha256), sha256, { signal })
     if (batch === null) return damaged(sha256)
     sentSha256 = batch.sha256
-    const { byteCount } = batch
-    answer = await putBatch({ hub, identity, sha256: sentSha256, byteCount, body: batch.open(), signal })
+    // That is no Content-Encoding, which whoever is on the way may undo: the digest is of the compressed bytes.
+    const contentType = 'application/gzip'
+    // One failure without progress ends it: others wait, and the hub knows the batch again.
+    const tries = { triesMax: 1, retryMs }
+    answer = await uploadResumably({ hub, identity, kind: 'batch', ...batch, contentType, signal, ...tries })
   } catch (error) {
     if (signal.aborted || (error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'gone' }
     return { kind: 'retry', why: spoolError(error, spool.path) }

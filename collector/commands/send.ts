@@ -3,35 +3,43 @@ import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
 import { parseHubUrl } from '../hub-request.ts'
 import { readIdentity } from '../identity.ts'
 import { sendSpool } from '../send.ts'
+import { type CaptureSendRequest, sendCaptures } from '../send-captures.ts'
 
 export const command: Command = {
-  summary: 'sends batches to the hub',
+  summary: 'sends batches or captures to the hub',
   usage: `hirundo send --spool DIR --hub URL --identity FILE [--watch]
+hirundo send CAPTURE... --hub URL --identity FILE [--sensor ID] [--wait]
 
 Sends the batches in DIR (the folder that hirundo collect --out fills) to the hub, oldest first, each compressed with
 gzip. A batch is removed when its receipt is in DIR/receipts, under the name of the batch; the sha256 inside is that of
 the bytes as sent, by which the hub knows it. What the hub refuses at once goes to DIR/refused with the reason; what it finds wrong when
 it counts stands in its receipts (GET /api/v1/receipts). Safe to run for ever, from cron, and twice at once.
 
+Or sends raw captures, plain or compressed, and prints what became of each. What is cut off goes on where it was, also
+when the command is run again: the hub knows the file by its SHA-256.
+
   --spool DIR       folder with batches
   --hub URL         address of the hub, such as https://hub.example
   --identity FILE   JSON with "sensor" and "token", mode 600: hirundo token create --sensor ID --json > FILE
   --watch           keep running: wait for new batches, for a DIR that is not there yet, and for the hub when it
                     does not answer
+  --sensor ID       the sensor that the captures are of, when the token is bound to none
+  --wait            wait until the hub has counted or refused each capture
 
-Exit status: 0 the spool is empty; 3 a batch was refused; 1 the hub could not be reached, all batches stay in place;
-2 wrong usage, or a token that the hub does not take.`,
+Exit status: 0 the spool is empty, all captures are received (with --wait: counted); 3 a batch or capture was refused;
+1 the hub could not be reached, everything stays in place; 2 wrong usage, or a token that the hub does not take.`,
   options: {
     spool: { type: 'string' },
     hub: { type: 'string' },
     identity: { type: 'string' },
     watch: { type: 'boolean', default: false },
+    sensor: { type: 'string' },
+    wait: { type: 'boolean', default: false },
   },
   async run({ values, positionals }) {
-    if (positionals.length > 0) throw new TelescopeError('USAGE', `send: "${positionals[0]}" is not expected`)
+    checkUsage(values, positionals)
     const hub = parseHubUrl(required(values, 'hub'))
     const identity = readIdentity(required(values, 'identity'))
-    const spool = required(values, 'spool')
     const stop = new AbortController()
     const abort = (): void => stop.abort()
     process.once('SIGINT', abort)
@@ -41,14 +49,10 @@ Exit status: 0 the spool is empty; 3 a batch was refused; 1 the hub could not be
       if (hub.protocol === 'http:' && !isLoopback(hub.hostname)) {
         note(`hub ${hub.origin}: without https anyone on the way can read the token`)
       }
-      const summary = await sendSpool({
-        spool,
-        hub,
-        identity,
-        watch: values['watch'] === true,
-        signal: stop.signal,
-        note,
-      })
+      const common = { hub, identity, signal: stop.signal, note }
+      if (positionals.length > 0) return await runCaptures(positionals, values, common)
+      const spool = required(values, 'spool')
+      const summary = await sendSpool({ spool, watch: values['watch'] === true, ...common })
       process.stdout.write(`${summary.sent} batches sent, ${summary.refused} refused, ${summary.waiting} waiting\n`)
       return summary.refused > 0 ? EXIT_STATUS.input : 0
     } finally {
@@ -56,6 +60,32 @@ Exit status: 0 the spool is empty; 3 a batch was refused; 1 the hub could not be
       process.off('SIGTERM', abort)
     }
   },
+}
+
+async function runCaptures(
+  paths: readonly string[],
+  values: CommandArguments['values'],
+  common: Pick<CaptureSendRequest, 'hub' | 'identity' | 'signal' | 'note'>,
+): Promise<number> {
+  const print = (line: string): void => void process.stdout.write(`${line}\n`)
+  const sensor = values['sensor'] === undefined ? {} : { sensor: String(values['sensor']) }
+  try {
+    const { refused } = await sendCaptures({ paths, wait: values['wait'] === true, print, ...sensor, ...common })
+    return refused > 0 ? EXIT_STATUS.input : 0
+  } catch (error) {
+    if (!common.signal.aborted) throw error
+    common.note('send: stopped; run it again to go on')
+    return EXIT_STATUS.operating
+  }
+}
+
+/** Batches wait in a spool, captures are named: what belongs to the one means nothing for the other. */
+function checkUsage(values: CommandArguments['values'], captures: readonly string[]): void {
+  const wrong = captures.length > 0 ? ['spool', 'watch'] : ['sensor', 'wait']
+  const given = wrong.find(name => values[name] !== undefined && values[name] !== false)
+  if (given === undefined) return
+  const what = captures.length > 0 ? `with the capture "${captures[0]}"` : 'without a capture'
+  throw new TelescopeError('USAGE', `send: --${given} is not expected ${what}`)
 }
 
 function required(values: CommandArguments['values'], name: string): string {

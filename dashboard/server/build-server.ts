@@ -11,6 +11,7 @@ import { addAuditRoutes } from './routes/audit.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addQueryRoutes } from './routes/queries.ts'
 import { addReceiptRoutes } from './routes/receipts.ts'
+import { addResumableUploadRoutes } from './routes/resumable-uploads.ts'
 import { addSensorHealthRoute } from './routes/sensor-health.ts'
 import { addSensorRoutes } from './routes/sensors.ts'
 import { addSessionRoutes } from './routes/session.ts'
@@ -90,6 +91,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     addAuditRoutes(api, parts)
     addSessionRoutes(api, parts)
     await api.register(async uploads => addUploadRoutes(uploads, parts))
+    await api.register(async uploads => addResumableUploadRoutes(uploads, parts))
     refuseOthers()
   })
   addPage(app, parts.web)

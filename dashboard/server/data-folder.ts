@@ -15,6 +15,8 @@ export interface DataFolder {
   readonly batches: string
   /** Bodies on their way in; worth nothing after a restart. */
   readonly arriving: string
+  /** Uploads that come in parts; outlives a restart. */
+  readonly open: string
   /** What the parsing child writes; worth nothing after a restart. */
   readonly parsed: string
   readonly quarantine: string
@@ -66,6 +68,7 @@ export function dataFolder(path: string): DataFolder {
     captures: join(root, 'captures'),
     batches: join(root, 'batches'),
     arriving: join(root, 'inbox', 'tmp'),
+    open: join(root, 'inbox', 'open'),
     parsed: join(root, 'inbox', 'parsed'),
     quarantine: join(root, 'inbox', 'quarantine'),
     socket,

@@ -3,7 +3,7 @@ import type { NewUpload } from '../../analytics/storage.ts'
 import { parseSequence } from '../../schemas/upload-sequence.ts'
 
 /** What a sensor says of an upload besides its bytes. */
-type UploadHeaders = Required<Pick<NewUpload, 'sequence' | 'clock_skew_seconds'>>
+export type UploadHeaders = Required<Pick<NewUpload, 'sequence' | 'clock_skew_seconds'>>
 
 /**
  * Reads `Hirundo-Sequence`, `Hirundo-Gone` and `Date` of a request that begins an upload; call it when the request

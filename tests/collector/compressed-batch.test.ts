@@ -28,11 +28,19 @@ describe('a batch that is compressed', () => {
   ])('opens %s, again and again, with the bytes of its digest', async (_why, keptBytesMax) => {
     const batch = await compressBatch(written(CONTENT), sha256(CONTENT), { signal, keptBytesMax })
     for (let time = 0; time < 2; time++) {
-      const bytes = await buffer(batch!.open())
+      const bytes = await buffer(batch!.open(0, batch!.byteCount))
       expect([sha256(bytes), bytes.length]).toEqual([batch!.sha256, batch!.byteCount])
       expect(gunzipSync(bytes).equals(CONTENT)).toBe(true)
     }
     expect(batch!.byteCount).toBeLessThan(1_300_000)
+    const whole = await buffer(batch!.open(0, batch!.byteCount))
+    for (const [offset, length] of [
+      [0, 1],
+      [300_000, 500_001],
+      [batch!.byteCount - 1, 1],
+    ] as const) {
+      expect((await buffer(batch!.open(offset, length))).equals(whole.subarray(offset, offset + length))).toBe(true)
+    }
   })
 
   it('is none when its bytes are not those of its name', async () => {
@@ -52,17 +60,17 @@ describe('a batch that is compressed', () => {
     if (isEarly) return await expect(compressing).rejects.toMatchObject({ code: 'ENOENT' })
     const batch = await compressing
     rmSync(path)
-    await expect(buffer(batch!.open())).rejects.toMatchObject({ code: 'ENOENT' })
+    await expect(buffer(batch!.open(0, batch!.byteCount))).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
   it('ends when it is told to, also while it is opened', async () => {
     const path = written(CONTENT)
     const stop = new AbortController()
     const batch = await compressBatch(path, sha256(CONTENT), { signal: stop.signal, keptBytesMax: 0 })
-    const opened = buffer(batch!.open())
+    const opened = buffer(batch!.open(0, batch!.byteCount))
     const again = compressBatch(path, sha256(CONTENT), { signal: stop.signal })
     stop.abort()
-    await expect(opened).rejects.toMatchObject({ name: 'AbortError' })
-    await expect(again).rejects.toMatchObject({ name: 'AbortError' })
+    const ended = { name: 'AbortError' }
+    await Promise.all([expect(opened).rejects.toMatchObject(ended), expect(again).rejects.toMatchObject(ended)])
   })
 })

@@ -1,0 +1,117 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { uploadResumably } from '../../collector/resumable-upload.ts'
+import { ROOT } from '../support/external.ts'
+import { hirundo, hirundoSucceeds, type RunningHub, startHirundo } from '../support/hirundo.ts'
+
+// A hub that is a process of its own, killed in the middle of an upload; and the command that sends captures.
+
+const SENSOR = 'jp-1'
+const TELESCOPE = '198.19.1.0/24'
+const CAPTURE = `${ROOT}fixtures/captures/masscan-syn-23.pcap`
+
+let folder: string
+let data: string
+let identity: string
+let token: string
+let hub: RunningHub
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'hirundo-resume-'))
+  data = join(folder, 'data')
+  hub = await startHirundo(['serve', '--data', data, '--port', '0'])
+  await hirundoSucceeds(['sensor', 'add', SENSOR, '--economy', 'JP', '--telescope', TELESCOPE, '--data', data])
+  token = (await hirundoSucceeds(['token', 'create', '--sensor', SENSOR, '--data', data])).stdout.trim()
+  identity = join(folder, 'identity.json')
+  writeFileSync(identity, JSON.stringify({ sensor: SENSOR, token }), { mode: 0o600 })
+})
+afterAll(async () => {
+  await hub?.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const send = (...args: string[]) => hirundo(['send', ...args, '--hub', hub.url, '--identity', identity])
+
+describe('a hub that is killed in the middle of an upload', () => {
+  it('asks for no byte again that it had announced, and gives one receipt', async () => {
+    const chunkBytes = 200_000
+    const bytes = randomBytes(7 * chunkBytes)
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    const kills = new Set([1, 4, 6])
+    let told = 0
+    const offsets: number[] = []
+    const open = (offset: number, length: number) =>
+      Readable.from(
+        (async function* () {
+          const half = offset + length / 2
+          yield bytes.subarray(offset, half)
+          if (kills.delete(offset / chunkBytes)) {
+            await hub.stop('SIGKILL')
+            const port = new URL(hub.url).port
+            hub = await startHirundo(['serve', '--data', data, '--port', port])
+          }
+          yield bytes.subarray(half, offset + length)
+        })(),
+      )
+    const answer = await uploadResumably({
+      hub: new URL(`${hub.url}/`),
+      identity: { sensor: SENSOR, token },
+      kind: 'capture',
+      sha256,
+      byteCount: bytes.length,
+      contentType: 'application/octet-stream',
+      open,
+      chunkBytes,
+      signal: AbortSignal.timeout(100_000),
+      onProgress: offset => {
+        offsets.push(offset)
+        expect(offset).toBeGreaterThanOrEqual(told)
+        told = offset
+      },
+      // As often as it takes until the hub is there again; the signal ends it.
+      triesMax: Number.POSITIVE_INFINITY,
+      retryMs: 20,
+    })
+    expect([answer.status, answer.body]).toMatchObject([201, { sha256, byte_count: bytes.length }])
+    expect(kills.size).toBe(0)
+    // Asked again after each kill.
+    expect(new Set(offsets).size).toBeLessThan(offsets.length)
+    const receipts = await fetch(`${hub.url}/api/v1/receipts`, { headers: { authorization: `Bearer ${token}` } })
+    expect(((await receipts.json()) as { receipts: object[] }).receipts).toHaveLength(1)
+  })
+})
+
+describe('hirundo send CAPTURE', () => {
+  it('prints the receipt, and with --wait what became of it', async () => {
+    const digest = createHash('sha256').update(readFileSync(CAPTURE)).digest('hex')
+    const waited = await send(CAPTURE, '--wait')
+    expect([waited.status, waited.stderr]).toEqual([0, ''])
+    expect(waited.stdout).toMatch(
+      new RegExp(`^masscan-syn-23.pcap: counted, 64 packets, .* bytes, SHA-256 ${digest}\n$`),
+    )
+    const again = await send(CAPTURE)
+    expect([again.status, again.stdout]).toEqual([0, waited.stdout])
+  })
+
+  it('ends with 3 when the hub refuses one, and goes on with the others', async () => {
+    const bad = join(folder, 'bad.pcap')
+    writeFileSync(bad, 'no capture at all')
+    const { status, stdout } = await send(bad, CAPTURE, '--wait')
+    expect(status).toBe(3)
+    expect(stdout).toMatch(/^bad\.pcap: quarantined, .*\[CAPTURE_FORMAT_UNKNOWN\]\nmasscan-syn-23\.pcap: counted/)
+  })
+
+  it('takes no options of the spool, and the other way round', async () => {
+    for (const args of [
+      [CAPTURE, '--spool', folder],
+      [CAPTURE, '--watch'],
+      ['--spool', folder, '--wait'],
+    ]) {
+      const { status, stderr } = await send(...args)
+      expect([status, stderr.includes('[USAGE]')]).toEqual([2, true])
+    }
+  })
+})
