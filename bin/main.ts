@@ -2,42 +2,72 @@ import { parseArgs } from 'node:util'
 import type { Command } from '../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../schemas/errors.ts'
 
-/** Where each command lives; only the one that is called is loaded, so a sensor host never loads DuckDB. */
-const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
+type Load = () => Promise<{ command: Command }>
+
+/**
+ * Where each command lives; only the one that is called is loaded, so a sensor host never loads DuckDB. One with
+ * subcommands is a table of them, because some run at the sensor and some at the hub.
+ */
+const COMMANDS: Readonly<Record<string, Load | Readonly<Record<string, Load>>>> = {
   collect: () => import('../collector/commands/collect.ts'),
   packets: () => import('../collector/commands/packets.ts'),
   inspect: () => import('../collector/commands/inspect.ts'),
   send: () => import('../collector/commands/send.ts'),
   simulate: () => import('../fixtures/simulator/command.ts'),
   serve: () => import('../dashboard/server/commands/serve.ts'),
-  sensor: () => import('../dashboard/server/commands/sensor.ts'),
+  sensor: {
+    add: () => import('../dashboard/server/commands/sensor-add.ts'),
+    list: () => import('../dashboard/server/commands/sensor-list.ts'),
+  },
   token: () => import('../dashboard/server/commands/token.ts'),
   report: () => import('../dashboard/server/commands/report.ts'),
   demo: () => import('../dashboard/server/commands/demo.ts'),
 }
 
-async function overview(): Promise<string> {
-  const lines = ['hirundo COMMAND [--help]', '']
-  for (const [name, load] of Object.entries(COMMANDS))
-    lines.push(`  ${name.padEnd(10)}${(await load()).command.summary}`)
-  return `${lines.join('\n')}\n`
+/** One line a command; `names` are the words in front of the table's own. */
+async function overview(table: typeof COMMANDS, names: readonly string[] = []): Promise<string> {
+  let text = ''
+  for (const [name, entry] of Object.entries(table)) {
+    const words = [...names, name]
+    text +=
+      typeof entry === 'function'
+        ? `  ${words.join(' ').padEnd(16)}${(await entry()).command.summary}\n`
+        : await overview(entry, words)
+  }
+  return text
 }
 
 async function main(argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    process.stdout.write(await overview())
-    return name === undefined ? EXIT_STATUS.usage : 0
+  const words: string[] = []
+  let table = COMMANDS
+  let rest = [...argv]
+  for (;;) {
+    const [name, ...others] = rest
+    if (name === undefined || name === '--help' || name === '-h' || (name === 'help' && words.length === 0)) {
+      const title = ['hirundo', ...words, 'COMMAND', '[--help]'].join(' ')
+      process.stdout.write(`${title}\n\n${await overview(table, words)}`)
+      return name === undefined ? EXIT_STATUS.usage : 0
+    }
+    const entry = Object.hasOwn(table, name) ? table[name]! : undefined
+    words.push(name)
+    if (entry === undefined) {
+      throw new TelescopeError(
+        'USAGE',
+        `command "${words.join(' ')}" is unknown; there are ${Object.keys(table).join(', ')}`,
+      )
+    }
+    rest = others
+    if (typeof entry === 'function') return await run(words.join(' '), (await entry()).command, rest)
+    table = entry
   }
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (!load)
-    throw new TelescopeError('USAGE', `command "${name}" is unknown; there are ${Object.keys(COMMANDS).join(', ')}`)
-  const { command } = await load()
-  if (rest.includes('--help') || rest.includes('-h')) {
+}
+
+async function run(name: string, command: Command, args: string[]): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
     process.stdout.write(`${command.usage.trimEnd()}\n`)
     return 0
   }
-  return await command.run(readArguments(name, command, rest))
+  return await command.run(readArguments(name, command, args))
 }
 
 function readArguments(name: string, command: Command, args: string[]) {
