@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, Load | Readonly<Record<string, Load>>>> 
     list: () => import('../dashboard/server/commands/sensor-list.ts'),
   },
   token: () => import('../dashboard/server/commands/token.ts'),
+  audit: () => import('../dashboard/server/commands/audit.ts'),
   report: () => import('../dashboard/server/commands/report.ts'),
   demo: () => import('../dashboard/server/commands/demo.ts'),
 }
