@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { formatDigest } from '../schemas/digest-field.ts'
 import { askHub, type HubAnswer } from './hub-request.ts'
 import type { Identity } from './identity.ts'
 
@@ -23,7 +24,11 @@ export async function putBatch({ hub, identity, sha256, byteCount, body, signal 
     identity,
     method: 'PUT',
     path: `api/v1/batches/${sha256}`,
-    headers: { 'content-type': 'application/gzip', 'content-length': String(byteCount) },
+    headers: {
+      'content-type': 'application/gzip',
+      'content-length': String(byteCount),
+      'content-digest': formatDigest(sha256),
+    },
     body,
     signal,
   })

@@ -1,8 +1,10 @@
-import type { Command, CommandArguments } from '../../schemas/command.ts'
+import type { Command } from '../../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
 import { parseHubUrl } from '../hub-request.ts'
 import { readIdentity } from '../identity.ts'
 import { sendSpool } from '../send.ts'
+import { requiredOption } from './required-option.ts'
+import { warnOfPlainHttp } from './warn-of-plain-http.ts'
 
 export const command: Command = {
   summary: 'sends batches to the hub',
@@ -15,12 +17,14 @@ it counts stands in its receipts (GET /api/v1/receipts). Safe to run for ever, f
 
   --spool DIR       folder with batches
   --hub URL         address of the hub, such as https://hub.example
-  --identity FILE   JSON with "sensor" and "token", mode 600: hirundo token create --sensor ID --json > FILE
+  --identity FILE   made by hirundo sensor init and enrolled: requests are signed, and only receipts that the hub has
+                    signed count; or JSON with "sensor" and "token": hirundo token create --sensor ID --json > FILE.
+                    Mode 600
   --watch           keep running: wait for new batches, for a DIR that is not there yet, and for the hub when it
                     does not answer
 
 Exit status: 0 the spool is empty; 3 a batch was refused; 1 the hub could not be reached, all batches stay in place;
-2 wrong usage, or a token that the hub does not take.`,
+2 wrong usage, or a key or token that the hub does not take.`,
   options: {
     spool: { type: 'string' },
     hub: { type: 'string' },
@@ -29,18 +33,16 @@ Exit status: 0 the spool is empty; 3 a batch was refused; 1 the hub could not be
   },
   async run({ values, positionals }) {
     if (positionals.length > 0) throw new TelescopeError('USAGE', `send: "${positionals[0]}" is not expected`)
-    const hub = parseHubUrl(required(values, 'hub'))
-    const identity = readIdentity(required(values, 'identity'))
-    const spool = required(values, 'spool')
+    const hub = parseHubUrl(requiredOption('send', values, 'hub'))
+    const identity = readIdentity(requiredOption('send', values, 'identity'))
+    const spool = requiredOption('send', values, 'spool')
     const stop = new AbortController()
     const abort = (): void => stop.abort()
     process.once('SIGINT', abort)
     process.once('SIGTERM', abort)
     try {
       const note = (line: string): void => void process.stderr.write(`hirundo: ${line}\n`)
-      if (hub.protocol === 'http:' && !isLoopback(hub.hostname)) {
-        note(`hub ${hub.origin}: without https anyone on the way can read the token`)
-      }
+      if (identity.key === undefined) warnOfPlainHttp(hub, 'the token')
       const summary = await sendSpool({
         spool,
         hub,
@@ -56,14 +58,4 @@ Exit status: 0 the spool is empty; 3 a batch was refused; 1 the hub could not be
       process.off('SIGTERM', abort)
     }
   },
-}
-
-function required(values: CommandArguments['values'], name: string): string {
-  const value = values[name]
-  if (value === undefined || value === '') throw new TelescopeError('USAGE', `send: --${name} is missing`)
-  return String(value)
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname)
 }

@@ -7,6 +7,7 @@ import { buildServer } from './build-server.ts'
 import { Counter } from './counter.ts'
 import { type DataFolder, markSimulated, openDataFolder } from './data-folder.ts'
 import { diskSpace } from './disk-reserve.ts'
+import { openHubKey } from './hub-key.ts'
 import { Inbox } from './inbox.ts'
 import { Listeners } from './listeners.ts'
 import { builtFile } from './package-root.ts'
@@ -76,12 +77,14 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
   })
   const receiver = new Receiver({ storage, folder, space: diskSpace, onReceived: () => counter.notify(), onBroken })
   const sessions = new Sessions(storage)
+  const hubKey = openHubKey(folder)
   const listeners: Listeners = new Listeners(isLocal =>
     buildServer({
       storage,
       folder,
       receiver,
       sessions,
+      hubKey,
       names: options.names,
       openReading: options.openReading,
       web: builtFile('web'),

@@ -8,6 +8,7 @@ import { buildServer } from '../../dashboard/server/build-server.ts'
 import { createToken } from '../../dashboard/server/credentials.ts'
 import { type DataFolder, openDataFolder } from '../../dashboard/server/data-folder.ts'
 import type { DiskSpace } from '../../dashboard/server/disk-reserve.ts'
+import { openHubKey } from '../../dashboard/server/hub-key.ts'
 import { Receiver } from '../../dashboard/server/receive.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
 import type { ServerParts } from '../../dashboard/server/server-parts.ts'
@@ -66,6 +67,7 @@ export async function openTestHub(
       onBroken: error => broken.push(error),
     }),
     sessions,
+    hubKey: openHubKey(folder),
     names: [],
     openReading: false,
     web: null,
