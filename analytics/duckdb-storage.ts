@@ -7,6 +7,7 @@ import { countGroup } from './count-group.ts'
 import { Database } from './database.ts'
 import { dropDay, replaceDay } from './days.ts'
 import type { Geography } from './geography.ts'
+import { enrol, invite } from './invitations.ts'
 import { Lake } from './lake.ts'
 import { migrate } from './migrations.ts'
 import { answerQuery } from './queries/answer-query.ts'
@@ -22,6 +23,7 @@ import {
   ReceiptWriter,
   readReceipt,
 } from './receipts.ts'
+import { findSensorKey, listSensorKeys, noteKeyUsed, revokeSensorKeys, succeedSensorKey } from './sensor-keys.ts'
 import { addSensor, findSensor, listSensors } from './sensors.ts'
 import { redoSourceEconomies } from './source-economy.ts'
 import type { Scope, Storage } from './storage.ts'
@@ -43,6 +45,7 @@ export interface StorageOptions {
 }
 
 const THREADS_DEFAULT = 2
+const HOUR_MICROS = 3_600_000_000
 const MEMORY_LIMIT_DEFAULT = '1GB'
 
 /**
@@ -94,6 +97,15 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     findToken: sha256 => findToken(database, sha256),
     listTokens: () => listTokens(database),
     revokeToken: (id, actor = LOCAL_ACTOR) => revokeToken(database, id, actor, nowMicros()),
+    invite: ({ hours, ...invitation }, actor = LOCAL_ACTOR) =>
+      invite(database, { ...invitation, expiresAtMicros: nowMicros() + hours * HOUR_MICROS }, actor, nowMicros()),
+    enrol: (codeSha256, key) => enrol(database, codeSha256, key, nowMicros()),
+    findSensorKey: keyId => findSensorKey(database, keyId),
+    listSensorKeys: sensor => listSensorKeys(database, sensor),
+    succeedSensorKey: (keyId, next) => succeedSensorKey(database, keyId, next, nowMicros()),
+    noteKeyUsed: keyId => noteKeyUsed(database, keyId, nowMicros()),
+    revokeSensorKeys: (sensor, keyId, actor = LOCAL_ACTOR) =>
+      revokeSensorKeys(database, sensor, keyId, actor, nowMicros()),
     audit: note => database.transaction(session => appendAudit(session, note, nowMicros())),
     listAudit: limit => database.read(session => listAudit(session, limit)),
     verifyAudit: () => database.read(verifyAudit),

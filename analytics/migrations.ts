@@ -3,6 +3,7 @@ import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, SENSOR, SOURCE_ECONOMY, TOKEN } from
 import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from '../schemas/rollup.ts'
+import { INVITATION, SENSOR_KEY } from '../schemas/sensor-key.ts'
 import { SEQUENCE_GAP, UPLOAD_SPOOL } from '../schemas/sequence-gap.ts'
 import type { Database, Session } from './database.ts'
 import { bind, columnDefinitions, columnType, identifier, type Sql, sql } from './sql.ts'
@@ -30,6 +31,8 @@ export const CATALOG: Readonly<Record<string, { readonly table: Table; readonly 
   source_hour: { table: SOURCE_HOUR },
   sensor_hour: { table: SENSOR_HOUR },
   audit: { table: AUDIT },
+  sensor_key: { table: SENSOR_KEY, index: sql`key_id` },
+  invitation: { table: INVITATION, index: sql`code_sha256` },
 }
 
 interface Migration {
@@ -53,6 +56,13 @@ const MIGRATIONS: readonly Migration[] = [
     async run(session) {
       await createTable(session, 'upload_spool')
       await createTable(session, 'sequence_gap')
+    },
+  },
+  {
+    number: 4,
+    name: 'keys of sensors',
+    async run(session) {
+      for (const name of ['sensor_key', 'invitation']) await createTable(session, name)
     },
   },
 ]

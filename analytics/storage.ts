@@ -3,6 +3,7 @@ import type { AuditEntry, AuditNote } from '../schemas/audit.ts'
 import type { BatchMetadata } from '../schemas/batch.ts'
 import type { Receipt, ReceiptState, TokenRole, UploadKind } from '../schemas/catalog.ts'
 import type { SensorHealth } from '../schemas/sensor-health.ts'
+import type { SensorKey } from '../schemas/sensor-key.ts'
 import type { UploadSequence } from '../schemas/upload-sequence.ts'
 
 /**
@@ -27,6 +28,32 @@ export interface Storage {
   listTokens(): Promise<(TokenRecord & { created_at: string; revoked_at: string | null })[]>
   /** @returns false when there is no such token */
   revokeToken(id: string, actor?: string): Promise<boolean>
+
+  // --- keys of sensors
+  /** Keeps the SHA-256 of a one-time code of a sensor; an earlier one that was not used ends. */
+  invite(
+    invitation: { sensor: string; codeSha256: string; hours: number },
+    actor?: string,
+  ): Promise<{ expires_at: string }>
+  /**
+   * Makes a sensor's key known by a code; the same key with the same code again changes nothing.
+   * @throws INVITATION_UNKNOWN, INVITATION_OF_OTHER_SENSOR, INVITATION_USED, INVITATION_EXPIRED, SENSOR_KEY_EXISTS
+   */
+  enrol(codeSha256: string, key: NewSensorKey): Promise<void>
+  /** A key, whether it is still valid or not; null when unknown. */
+  findSensorKey(keyId: string): Promise<SensorKey | null>
+  /** In the order in which they were made known. */
+  listSensorKeys(sensor: string): Promise<SensorKey[]>
+  /**
+   * Makes the successor of a key known. The old one ends seven days later, or five minutes after the new one was first
+   * used. Again it changes nothing.
+   * @throws SENSOR_KEY_EXISTS
+   */
+  succeedSensorKey(keyId: string, next: NewSensorKey): Promise<void>
+  /** The first use of a key; later ones change nothing. */
+  noteKeyUsed(keyId: string): Promise<void>
+  /** One key of a sensor, or with null all keys, tokens and open codes. @returns how many were valid */
+  revokeSensorKeys(sensor: string, keyId: string | null, actor?: string): Promise<number>
 
   // --- audit log
   /** Writes an entry by itself, durable when it resolves; what changes the catalog writes its own with the change. */
@@ -134,6 +161,13 @@ export interface SensorRecord extends NewSensor {
   readonly ipv4_addr_count: number
   readonly has_ipv6: boolean
   readonly created_at: string
+}
+
+export interface NewSensorKey {
+  readonly key_id: string
+  readonly sensor: string
+  /** 32 bytes in base64url. */
+  readonly public_key: string
 }
 
 export interface TokenRecord {

@@ -15,9 +15,18 @@ const COMMANDS: Readonly<Record<string, Load | Readonly<Record<string, Load>>>> 
   send: () => import('../collector/commands/send.ts'),
   simulate: () => import('../fixtures/simulator/command.ts'),
   serve: () => import('../dashboard/server/commands/serve.ts'),
+  receipt: {
+    verify: () => import('../collector/commands/receipt-verify.ts'),
+  },
   sensor: {
+    init: () => import('../collector/commands/sensor-init.ts'),
+    enrol: () => import('../collector/commands/sensor-enrol.ts'),
+    rotate: () => import('../collector/commands/sensor-rotate.ts'),
     add: () => import('../dashboard/server/commands/sensor-add.ts'),
     list: () => import('../dashboard/server/commands/sensor-list.ts'),
+    invite: () => import('../dashboard/server/commands/sensor-invite.ts'),
+    keys: () => import('../dashboard/server/commands/sensor-keys.ts'),
+    revoke: () => import('../dashboard/server/commands/sensor-revoke.ts'),
   },
   token: () => import('../dashboard/server/commands/token.ts'),
   upload: () => import('../dashboard/server/commands/upload.ts'),

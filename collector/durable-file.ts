@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { closeSync, fstatSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { TelescopeError } from '../schemas/errors.ts'
 
@@ -37,6 +38,39 @@ export function replaceFile(path: string, temporary: string, text: string): bigi
     rmSync(temporary, { force: true })
     throw fileError(error, path)
   }
+}
+
+/**
+ * Makes a file, readable by its owner only, where there is none: killed at any moment there is either no file or the
+ * whole one, and of two that make it at once one does.
+ * @returns false when there is one already; it stays as it is
+ * @throws OUTPUT_UNWRITABLE, DISK_FULL
+ */
+export function createFile(path: string, text: string): boolean {
+  const temporary = temporaryName(path)
+  try {
+    const descriptor = openSync(temporary, 'wx', 0o600)
+    try {
+      writeFileSync(descriptor, text)
+      fsyncSync(descriptor)
+    } finally {
+      closeSync(descriptor)
+    }
+    // A rename would replace what another has made meanwhile.
+    linkSync(temporary, path)
+    syncDirectory(dirname(path))
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw fileError(error, path)
+  } finally {
+    rmSync(temporary, { force: true })
+  }
+}
+
+/** A name beside a file that no other process takes. */
+export function temporaryName(path: string): string {
+  return `${path}.${randomBytes(6).toString('hex')}.tmp`
 }
 
 /** What an error of the file system means to the operator: a full disk, or a place that cannot be written. */

@@ -55,7 +55,7 @@ export async function askHub(request: HubRequest): Promise<HubAnswer> {
   const { body, method } = request
   const headers = {
     ...request.headers,
-    ...identityHeaders(request.identity, { method, url, headers: request.headers ?? {} }),
+    ...identityHeaders(request.identity, { method, url: signedUrl(request), headers: request.headers ?? {} }),
   }
   try {
     return await new Promise<HubAnswer>((resolve, reject) => {
@@ -83,6 +83,11 @@ export async function askHub(request: HubRequest): Promise<HubAnswer> {
   } finally {
     body?.destroy()
   }
+}
+
+/** The address as the hub sees it: a proxy that serves it below a path takes that away, or nothing would be found. */
+function signedUrl({ hub, path }: HubRequest): URL {
+  return new URL(`/${path}`, hub.origin)
 }
 
 async function readAnswer(response: IncomingMessage): Promise<HubAnswer> {

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { TelescopeError } from '../schemas/errors.ts'
-import { fileError, syncDirectory } from './durable-file.ts'
+import { createFile } from './durable-file.ts'
+
+const KEY_BYTES = 32
 
 const KEY_TEXT = /^[0-9a-f]{64}$/i
 
@@ -24,57 +25,54 @@ export function parseKey(text: string, name: string): Uint8Array {
 }
 
 /**
- * Reads the key of a sensor, or makes one (mode 0600, synced) where there is no file yet.
+ * Reads the key of a sensor, or makes one (mode 0600, durable) where there is no file yet. Killed at any moment it
+ * leaves no key or a whole one; the two starts of one sensor at once get the same.
  * @throws KEY_INVALID, also when other users can read the file; OUTPUT_UNWRITABLE, DISK_FULL
  */
 export function readOrCreateKey(path: string): { key: Uint8Array; created: boolean } {
+  const made = randomBytes(KEY_BYTES)
+  // Looked for first, so that a key in a folder that cannot be written is read.
+  if (!existsSync(path) && createFile(path, `${made.toString('hex')}\n`)) {
+    return { key: Uint8Array.from(made), created: true }
+  }
+  return { key: parseKey(readSecret(path, `key ${path}`), `key ${path}`), created: false }
+}
+
+/**
+ * The text of a file with a secret.
+ * @param name of the file in messages
+ * @throws KEY_INVALID when it cannot be read, is no file, or other users can read it
+ */
+export function readSecret(path: string, name: string): string {
   let descriptor: number
   try {
-    descriptor = openSync(path, 'wx', 0o600)
+    // Without waiting, or a pipe that nobody writes to would hold us here.
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return { key: readKey(path), created: false }
-    throw fileError(error, path)
+    throw unreadable(name, path, error as Error)
   }
   try {
-    const key = randomBytes(32)
-    writeSync(descriptor, `${key.toString('hex')}\n`)
-    fsyncSync(descriptor)
-    syncDirectory(dirname(path))
-    return { key: Uint8Array.from(key), created: true }
+    if (!fstatSync(descriptor).isFile()) {
+      throw new TelescopeError('KEY_INVALID', `${name}: is no file; a secret is read from a file only`, { path })
+    }
+    refuseSharedSecret(descriptor, path)
+    return readFileSync(descriptor, 'utf8')
   } catch (error) {
-    // Half a key would be taken for a wrong one at the next start.
-    rmSync(path, { force: true })
-    throw fileError(error, path)
+    throw error instanceof TelescopeError ? error : unreadable(name, path, error as Error)
   } finally {
     closeSync(descriptor)
   }
 }
 
-function readKey(path: string): Uint8Array {
-  let descriptor: number
-  try {
-    descriptor = openSync(path, 'r')
-  } catch (error) {
-    throw new TelescopeError(
-      'KEY_INVALID',
-      `key ${path}: cannot be read (${(error as Error).message})`,
-      { path },
-      error,
-    )
-  }
-  try {
-    refuseSharedSecret(descriptor, path)
-    return parseKey(readFileSync(descriptor, 'utf8'), `key ${path}`)
-  } finally {
-    closeSync(descriptor)
-  }
+function unreadable(name: string, path: string, error: Error): TelescopeError {
+  return new TelescopeError('KEY_INVALID', `${name}: cannot be read (${error.message})`, { path }, error)
 }
 
 /**
  * Refuses a secret that other users of the machine can read, as ssh does with its keys.
  * @throws KEY_INVALID
  */
-export function refuseSharedSecret(descriptor: number, path: string): void {
+function refuseSharedSecret(descriptor: number, path: string): void {
   const mode = fstatSync(descriptor).mode & 0o777
   // Windows has no such bits.
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {

@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ERROR_CODES, type ErrorCode, TelescopeError } from '../schemas/errors.ts'
 import { compressBatch } from './compressed-batch.ts'
+import { errorOfAnswer, notAHub } from './hub-answer.ts'
 import type { HubAnswer } from './hub-request.ts'
 import type { Identity } from './identity.ts'
+import { receiptFault } from './receipt-check.ts'
 import { uploadResumably } from './resumable-upload.ts'
 import { Spool, spoolError } from './spool.ts'
 
@@ -125,7 +127,7 @@ async function sendOne(
     if (signal.aborted || (error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'gone' }
     return { kind: 'retry', why: spoolError(error, spool.path) }
   }
-  return judge(answer, sentSha256, hub)
+  return judge(answer, sentSha256, hub, identity)
 }
 
 /** Never sent: the hub would count what it was made into, if it can be read at all. */
@@ -134,12 +136,13 @@ function damaged(sha256: string): Outcome {
   return { kind: 'refused', code: 'DIGEST_MISMATCH', message }
 }
 
-function judge({ status, body }: HubAnswer, sentSha256: string, hub: URL): Outcome {
+function judge({ status, body }: HubAnswer, sentSha256: string, hub: URL, identity: Identity): Outcome {
   if (status === 200 || status === 201) {
-    if (isReceipt(body, sentSha256)) return { kind: 'received', receipt: body }
-    return { kind: 'retry', why: notAHub(hub, status) }
+    if (!isReceipt(body, sentSha256)) return { kind: 'retry', why: notAHub(hub, status) }
+    const why = receiptFault(body, identity)
+    return why === null ? { kind: 'received', receipt: body } : { kind: 'retry', why }
   }
-  const error = errorOf(body)
+  const error = errorOfAnswer(body)
   if (error === null) return { kind: 'retry', why: notAHub(hub, status) }
   const { code, message } = error
   const { kind } = ERROR_CODES[code]
@@ -151,20 +154,6 @@ function judge({ status, body }: HubAnswer, sentSha256: string, hub: URL): Outco
 /** Anything in between may answer 200; only a receipt for these very bytes lets a batch go. */
 function isReceipt(body: unknown, sha256: string): body is object {
   return typeof body === 'object' && body !== null && (body as { sha256?: unknown }).sha256 === sha256
-}
-
-function errorOf(body: unknown): { code: ErrorCode; message: string } | null {
-  const { code, message } = (body as { error?: { code?: unknown; message?: unknown } } | null)?.error ?? {}
-  if (typeof code !== 'string' || !Object.hasOwn(ERROR_CODES, code)) return null
-  return { code: code as ErrorCode, message: String(message).replace(/[^\x20-\x7e]/g, '?') }
-}
-
-function notAHub(hub: URL, status: number): TelescopeError {
-  return new TelescopeError(
-    'HUB_UNREACHABLE',
-    `hub ${hub.origin}: answered ${status} with something that is no answer of a hub; check the address`,
-    { status },
-  )
 }
 
 function giveUp(why: TelescopeError, waiting: number): TelescopeError {

@@ -7,6 +7,7 @@ import { DROP_REASONS } from './drop-reason.ts'
 import { ERROR_CODES } from './errors.ts'
 import { FLOW, LAKE_FLOW, SCHEMA_VERSION } from './flow.ts'
 import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from './rollup.ts'
+import { INVITATION, SENSOR_KEY } from './sensor-key.ts'
 import { SEQUENCE_GAP, UPLOAD_SPOOL } from './sequence-gap.ts'
 import { TOOLS } from './tool.ts'
 import { UDP_PROBES } from './udp-probe.ts'
@@ -29,6 +30,8 @@ export const STORED_TABLES: Readonly<Record<string, { readonly table: Table; rea
   source_economy: { table: SOURCE_ECONOMY, doc: 'Economies of sources, in the catalog.' },
   lake_file: { table: LAKE_FILE, doc: 'Manifest of the lake, in the catalog.' },
   token: { table: TOKEN, doc: 'Tokens, in the catalog.' },
+  sensor_key: { table: SENSOR_KEY, doc: 'Public keys of sensors, in the catalog.' },
+  invitation: { table: INVITATION, doc: 'Codes by which sensors enrol, in the catalog.' },
   audit: { table: AUDIT, doc: 'Audit log, in the catalog; append-only, each entry chained to the one before.' },
 }
 

@@ -4,6 +4,8 @@ import { parseHubUrl } from '../hub-request.ts'
 import { readIdentity } from '../identity.ts'
 import { sendSpool } from '../send.ts'
 import { type CaptureSendRequest, sendCaptures } from '../send-captures.ts'
+import { requiredOption } from './required-option.ts'
+import { warnOfPlainHttp } from './warn-of-plain-http.ts'
 
 export const command: Command = {
   summary: 'sends batches or captures to the hub',
@@ -20,14 +22,16 @@ when the command is run again: the hub knows the file by its SHA-256.
 
   --spool DIR       folder with batches
   --hub URL         address of the hub, such as https://hub.example
-  --identity FILE   JSON with "sensor" and "token", mode 600: hirundo token create --sensor ID --json > FILE
+  --identity FILE   made by hirundo sensor init and enrolled: requests are signed, and only receipts that the hub has
+                    signed count; or JSON with "sensor" and "token": hirundo token create --sensor ID --json > FILE.
+                    Mode 600
   --watch           keep running: wait for new batches, for a DIR that is not there yet, and for the hub when it
                     does not answer
   --sensor ID       the sensor that the captures are of, when the token is bound to none
   --wait            wait until the hub has counted or refused each capture
 
 Exit status: 0 the spool is empty, all captures are received (with --wait: counted); 3 a batch or capture was refused;
-1 the hub could not be reached, everything stays in place; 2 wrong usage, or a token that the hub does not take.`,
+1 the hub could not be reached, everything stays in place; 2 wrong usage, or a key or token that the hub does not take.`,
   options: {
     spool: { type: 'string' },
     hub: { type: 'string' },
@@ -38,20 +42,18 @@ Exit status: 0 the spool is empty, all captures are received (with --wait: count
   },
   async run({ values, positionals }) {
     checkUsage(values, positionals)
-    const hub = parseHubUrl(required(values, 'hub'))
-    const identity = readIdentity(required(values, 'identity'))
+    const hub = parseHubUrl(requiredOption('send', values, 'hub'))
+    const identity = readIdentity(requiredOption('send', values, 'identity'))
     const stop = new AbortController()
     const abort = (): void => stop.abort()
     process.once('SIGINT', abort)
     process.once('SIGTERM', abort)
     try {
       const note = (line: string): void => void process.stderr.write(`hirundo: ${line}\n`)
-      if (hub.protocol === 'http:' && !isLoopback(hub.hostname)) {
-        note(`hub ${hub.origin}: without https anyone on the way can read the token`)
-      }
+      if (identity.key === undefined) warnOfPlainHttp(hub, 'the token')
       const common = { hub, identity, signal: stop.signal, note }
       if (positionals.length > 0) return await runCaptures(positionals, values, common)
-      const spool = required(values, 'spool')
+      const spool = requiredOption('send', values, 'spool')
       const summary = await sendSpool({ spool, watch: values['watch'] === true, ...common })
       process.stdout.write(`${summary.sent} batches sent, ${summary.refused} refused, ${summary.waiting} waiting\n`)
       return summary.refused > 0 ? EXIT_STATUS.input : 0
@@ -86,14 +88,4 @@ function checkUsage(values: CommandArguments['values'], captures: readonly strin
   if (given === undefined) return
   const what = captures.length > 0 ? `with the capture "${captures[0]}"` : 'without a capture'
   throw new TelescopeError('USAGE', `send: --${given} is not expected ${what}`)
-}
-
-function required(values: CommandArguments['values'], name: string): string {
-  const value = values[name]
-  if (value === undefined || value === '') throw new TelescopeError('USAGE', `send: --${name} is missing`)
-  return String(value)
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname)
 }

@@ -16,6 +16,8 @@ const ALLOWED = {
   read: ['sensor', 'analyst', 'coordinator'],
   upload: ['sensor', 'coordinator'],
   'follow uploads': ['sensor', 'coordinator'],
+  /** Announcing the successor of the key that signs. */
+  'renew key': ['sensor'],
   administer: ['coordinator'],
 } as const satisfies Record<string, readonly Role[]>
 
@@ -28,9 +30,11 @@ export interface Subject {
   /** The one sensor that a sensor's token speaks for. */
   readonly sensor: string | null
   /** A session is a browser's: its unsafe requests must come from our own page. */
-  readonly credential: 'none' | 'token' | 'session' | 'socket'
+  readonly credential: 'none' | 'token' | 'session' | 'socket' | 'key'
   /** Public name of the token, or of the one that the session began with. */
   readonly tokenId?: string
+  /** Name of the sensor's key that signed the request. */
+  readonly keyId?: string
 }
 
 export const ANONYMOUS: Subject = { role: 'anonymous', sensor: null, credential: 'none' }
@@ -59,7 +63,8 @@ export function authorize(subject: Subject, action: Action): void {
 }
 
 /** Who the subject is in the audit log. */
-export function actorOf({ credential, tokenId }: Subject): string {
+export function actorOf({ credential, tokenId, sensor }: Subject): string {
+  if (credential === 'key') return `sensor ${sensor}`
   if (tokenId !== undefined) return `token ${tokenId}`
   return credential === 'socket' ? LOCAL_ACTOR : 'sign-in link'
 }

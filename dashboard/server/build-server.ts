@@ -8,11 +8,13 @@ import { collectMethods } from './other-methods.ts'
 import { SOFTWARE_VERSION } from './package-root.ts'
 import { addPage } from './page.ts'
 import { addAuditRoutes } from './routes/audit.ts'
+import { addEnrolmentRoutes } from './routes/enrolment.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addQueryRoutes } from './routes/queries.ts'
 import { addReceiptRoutes } from './routes/receipts.ts'
 import { addResumableUploadRoutes } from './routes/resumable-uploads.ts'
 import { addSensorHealthRoute } from './routes/sensor-health.ts'
+import { addSensorKeyRoutes } from './routes/sensor-keys.ts'
 import { addSensorRoutes } from './routes/sensors.ts'
 import { addSessionRoutes } from './routes/session.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
@@ -20,6 +22,8 @@ import { addUploadDecisionRoutes } from './routes/upload-decisions.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
 import { addSecurityHeaders } from './security-headers.ts'
 import type { ServerParts } from './server-parts.ts'
+import { SignatureCheck } from './signature-check.ts'
+import { checkSignedBodies } from './signed-body.ts'
 import { findSubject } from './subject.ts'
 import {
   CONNECTION_IDLE_MILLISECONDS,
@@ -49,12 +53,15 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   })
   // Null until the hook below has found out: whatever reads it earlier fails, and so refuses.
   app.decorateRequest('subject', null as never)
+  app.decorateRequest('signedSha256', null)
   app.addHook('onRoute', ({ method, url, config }) => {
     if (config?.access === undefined) {
       throw new TelescopeError('INTERNAL', `route ${method} ${url} does not declare who may call it`)
     }
   })
   setErrorReplies(app)
+  const signatures = new SignatureCheck(parts.storage, parts.names)
+  checkSignedBodies(app)
   addSecurityHeaders(app)
   app.addHook('onRequest', async request => {
     if (!parts.isLocal(request)) checkHost(request.headers.host, parts.names)
@@ -63,7 +70,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     if (!parts.isReady() && request.routeOptions.url !== '/api/v1/health') {
       throw new TelescopeError('NOT_READY', 'hub is stopping; try again in a moment')
     }
-    request.subject = await findSubject(request, parts)
+    request.subject = await findSubject(request, { ...parts, signatures })
     authorize(request.subject, access)
   })
   app.register(fastifySwagger, {
@@ -87,6 +94,8 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     addUploadDecisionRoutes(api, parts)
     addSensorRoutes(api, parts)
     addSensorHealthRoute(api, parts)
+    addSensorKeyRoutes(api, parts)
+    addEnrolmentRoutes(api, parts, signatures)
     addTokenRoutes(api, parts)
     addAuditRoutes(api, parts)
     addSessionRoutes(api, parts)

@@ -43,10 +43,11 @@ export function sendError(
 ): FastifyReply {
   const known = toTelescopeError(error, request)
   // Being asked while it stops is nothing to look into.
-  const isOurs = known.kind === 'bug' || known.kind === 'operating'
+  const isOurs = known.status >= 500
   if (isOurs && known.code !== 'NOT_READY') request.log.error({ err: error }, known.code)
-  if (known.code === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer')
-  if (known.code === 'NOT_READY' || known.code === 'DISK_FULL') reply.header('retry-after', '30')
+  if (known.status === 401) reply.header('www-authenticate', 'Bearer')
+  if (known.code === 'NOT_READY' || known.code === 'DISK_FULL' || known.code === 'REQUESTS_TOO_MANY')
+    reply.header('retry-after', '30')
   reply.header('cache-control', 'no-store')
   const members = problem(known)
   return reply

@@ -7,6 +7,7 @@ import { buildServer } from './build-server.ts'
 import { Counter } from './counter.ts'
 import { type DataFolder, markSimulated, openDataFolder } from './data-folder.ts'
 import { diskSpace } from './disk-reserve.ts'
+import { openHubKey } from './hub-key.ts'
 import { Inbox } from './inbox.ts'
 import { Listeners } from './listeners.ts'
 import { builtFile } from './package-root.ts'
@@ -82,6 +83,7 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
   await resumable.recover()
   await inbox.sweep(storage)
   const sessions = new Sessions(storage)
+  const hubKey = openHubKey(folder)
   const listeners: Listeners = new Listeners(isLocal =>
     buildServer({
       storage,
@@ -90,6 +92,7 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
       decisions,
       resumable,
       sessions,
+      hubKey,
       names: options.names,
       openReading: options.openReading,
       web: builtFile('web'),

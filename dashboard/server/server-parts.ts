@@ -3,6 +3,7 @@ import type { Storage } from '../../analytics/storage.ts'
 import type { Status } from '../../schemas/api.ts'
 import type { Action, Subject } from './access.ts'
 import type { DataFolder } from './data-folder.ts'
+import type { HubSigningKey } from './hub-key.ts'
 import type { Receiver } from './receive.ts'
 import type { ResumableUploads } from './resumable-uploads.ts'
 import type { Sessions } from './sessions.ts'
@@ -14,9 +15,15 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What the caller must be allowed to do; a route without it stops the server from starting. */
     access?: Action
+    /** The handler verifies the signature of the request itself. */
+    ownSignature?: boolean
+    /** The handler holds the body against a digest that the signature covers; elsewhere Content-Digest is needed. */
+    boundBody?: boolean
   }
   interface FastifyRequest {
     subject: Subject
+    /** SHA-256 that the body must have by the signed Content-Digest; null when the request has none. */
+    signedSha256: string | null
   }
 }
 
@@ -27,6 +34,7 @@ export interface ServerParts {
   readonly decisions: UploadDecisions
   readonly resumable: ResumableUploads
   readonly sessions: Sessions
+  readonly hubKey: HubSigningKey
   /** Host names besides address literals and `localhost`. */
   readonly names: readonly string[]
   readonly openReading: boolean

@@ -4,6 +4,8 @@ import { TelescopeError } from '../../schemas/errors.ts'
 import { ANONYMOUS, type Subject } from './access.ts'
 import { hashSecret } from './credentials.ts'
 import type { Sessions } from './sessions.ts'
+import type { SignatureCheck } from './signature-check.ts'
+import { isSigned } from './signed-request.ts'
 
 export const SESSION_COOKIE = 'hirundo_session'
 
@@ -11,6 +13,7 @@ export const SESSION_COOKIE = 'hirundo_session'
 interface SubjectSources {
   readonly storage: Storage
   readonly sessions: Sessions
+  readonly signatures: SignatureCheck
   /** Whoever has no credential reads as an analyst: for a demo on loopback. */
   readonly openReading: boolean
   /** True for a request that came through DATA/hub.sock, which only the hub's own user can open. */
@@ -18,10 +21,11 @@ interface SubjectSources {
 }
 
 /**
- * Who is calling. A token that is sent must be valid; a cookie may have ended.
- * @throws UNAUTHENTICATED, FORBIDDEN (a browser's write from a page that is not ours)
+ * Who is calling. A signature or token that is sent must be valid; a cookie may have ended.
+ * @throws UNAUTHENTICATED, FORBIDDEN (a browser's write from a page that is not ours), what SignatureCheck throws
  */
 export async function findSubject(request: FastifyRequest, sources: SubjectSources): Promise<Subject> {
+  if (isSigned(request)) return await subjectOfSignature(request, sources.signatures)
   const { authorization } = request.headers
   if (authorization !== undefined) return await subjectOfToken(authorization, sources.storage)
   if (sources.isLocal(request)) return { role: 'coordinator', sensor: null, credential: 'socket' }
@@ -32,6 +36,11 @@ export async function findSubject(request: FastifyRequest, sources: SubjectSourc
   }
   refuseForeignPage(request)
   return subject
+}
+
+/** Who enrols is nobody yet: its route looks at the signature. */
+async function subjectOfSignature(request: FastifyRequest, signatures: SignatureCheck): Promise<Subject> {
+  return request.routeOptions.config.ownSignature ? ANONYMOUS : await signatures.subject(request)
 }
 
 async function subjectOfToken(authorization: string, storage: Storage): Promise<Subject> {

@@ -1,7 +1,9 @@
-import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createFile } from '../../collector/durable-file.ts'
 import { readIdentity } from '../../collector/identity.ts'
 import { parseKey, readOrCreateKey } from '../../collector/key-file.ts'
 
@@ -43,6 +45,22 @@ describe('key file', () => {
     expect(() => readOrCreateKey(secret('bad.key', 'hunter2'))).toThrow(
       expect.objectContaining({ code: 'KEY_INVALID', message: expect.not.stringContaining('hunter2') }),
     )
+  })
+
+  it('is read from a file only, so that a pipe holds nobody up', () => {
+    const path = join(folder, 'pipe.key')
+    execFileSync('mkfifo', ['-m', '600', path])
+    expect(() => readOrCreateKey(path)).toThrow(
+      expect.objectContaining({ code: 'KEY_INVALID', message: expect.stringContaining('no file') }),
+    )
+  })
+
+  it('is made whole or not at all: another that was made meanwhile stays, and nothing lies beside it', () => {
+    const place = mkdtempSync(join(folder, 'whole-'))
+    const path = join(place, 'a.key')
+    expect(createFile(path, 'first')).toBe(true)
+    expect(createFile(path, 'second')).toBe(false)
+    expect([readFileSync(path, 'utf8'), readdirSync(place)]).toEqual(['first', ['a.key']])
   })
 
   it('needs a folder that can be written', () => {

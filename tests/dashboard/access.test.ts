@@ -37,7 +37,15 @@ const MAY_CALL: Readonly<Record<string, readonly string[]>> = {
   'GET /api/v1/uploads/:id': SENDERS,
   'PATCH /api/v1/uploads/:id': SENDERS,
   'DELETE /api/v1/uploads/:id': SENDERS,
+  'GET /api/v1/hub-key': EVERYONE,
+  // Its own code and signature decide.
+  'POST /api/v1/enrolments': EVERYONE,
+  'POST /api/v1/sensor-keys': ['sensor'],
   'POST /api/v1/sensors': COORDINATOR,
+  'POST /api/v1/sensors/:sensor/invitations': COORDINATOR,
+  'GET /api/v1/sensors/:sensor/keys': COORDINATOR,
+  'DELETE /api/v1/sensors/:sensor/keys': COORDINATOR,
+  'DELETE /api/v1/sensors/:sensor/keys/:key_id': COORDINATOR,
   'GET /api/v1/tokens': COORDINATOR,
   'POST /api/v1/tokens': COORDINATOR,
   'DELETE /api/v1/tokens/:id': COORDINATOR,
@@ -61,7 +69,11 @@ afterAll(() => hub.close())
 const call = (method: string, url: string, headers: Record<string, string>) =>
   hub.app.inject({
     method: method as 'GET',
-    url: url.replace(':sha256', 'a'.repeat(64)).replace(':id', 'nothing'),
+    url: url
+      .replace(':sha256', 'a'.repeat(64))
+      .replace(':id', 'nothing')
+      .replace(':sensor', 'none-1')
+      .replace(':key_id', 'nothing'),
     headers,
   })
 

@@ -8,6 +8,7 @@ import { buildServer } from '../../dashboard/server/build-server.ts'
 import { createToken } from '../../dashboard/server/credentials.ts'
 import { type DataFolder, openDataFolder } from '../../dashboard/server/data-folder.ts'
 import type { DiskSpace } from '../../dashboard/server/disk-reserve.ts'
+import { openHubKey } from '../../dashboard/server/hub-key.ts'
 import { Inbox } from '../../dashboard/server/inbox.ts'
 import { Receiver } from '../../dashboard/server/receive.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
@@ -76,6 +77,7 @@ export async function openTestHub({
     resumable,
     decisions: new UploadDecisions({ storage, inbox, onReceived: () => {} }),
     sessions,
+    hubKey: openHubKey(folder),
     names: [],
     openReading: false,
     web: null,

@@ -6,6 +6,7 @@ import { rowJsonSchema } from '../../../schemas/column.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import { sensorOf } from '../access.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
+import { SIGNED_RECEIPT_SCHEMA } from '../hub-key.ts'
 import type { ServerParts } from '../server-parts.ts'
 import { HANDLER_MILLISECONDS } from '../time-limits.ts'
 import { readInteger } from './integer-parameter.ts'
@@ -34,7 +35,7 @@ const LIST = {
 } as const satisfies ParameterTable
 
 /** What a sensor sent and what became of it; a coordinator sees all sensors'. */
-export function addReceiptRoutes(app: FastifyInstance, { storage, isReady }: ServerParts): void {
+export function addReceiptRoutes(app: FastifyInstance, { storage, isReady, hubKey }: ServerParts): void {
   let waiting = 0
   app.get<{ Querystring: { sensor?: string; state?: ReceiptState; limit: string } }>(
     '/api/v1/receipts',
@@ -73,7 +74,7 @@ export function addReceiptRoutes(app: FastifyInstance, { storage, isReady }: Ser
           'State "received": the bytes are durable and wait to be counted. "counted": their packets are in the answers. "quarantined": nothing of it counts; error_code and error_message say why. "held": it holds what the uploads in overlaps_with hold, and waits for accept or withdraw. "withdrawn": the operator took it out of the answers. A script learns the end with wait.',
         params: SHA256_PARAMS,
         querystring: parametersJsonSchema(ONE),
-        response: { 200: rowJsonSchema(RECEIPT), '4xx': ERROR_SCHEMA },
+        response: { 200: SIGNED_RECEIPT_SCHEMA, '4xx': ERROR_SCHEMA },
       },
     },
     async ({ subject, params, query }, reply) => {
@@ -88,10 +89,10 @@ export function addReceiptRoutes(app: FastifyInstance, { storage, isReady }: Ser
         )
       }
       reply.header('cache-control', 'no-store')
-      if (seconds === 0 || waiting >= WAITING_MAX) return await find()
+      if (seconds === 0 || waiting >= WAITING_MAX) return hubKey.sign(await find())
       waiting++
       try {
-        return await settled(find, seconds, () => isReady() && !reply.raw.destroyed)
+        return hubKey.sign(await settled(find, seconds, () => isReady() && !reply.raw.destroyed))
       } finally {
         waiting--
       }

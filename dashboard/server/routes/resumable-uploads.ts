@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type ParameterTable, parametersJsonSchema } from '../../../schemas/api.ts'
-import { RECEIPT, type Receipt, UPLOAD_KINDS, type UploadKind } from '../../../schemas/catalog.ts'
-import { rowJsonSchema } from '../../../schemas/column.ts'
+import { type Receipt, UPLOAD_KINDS, type UploadKind } from '../../../schemas/catalog.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import { sensorOf } from '../access.ts'
 import { bodyTooLarge, UPLOAD_BYTES_MAX } from '../body-writer.ts'
 import { checkContentType, requireContentType } from '../content-type.ts'
 import { ERROR_SCHEMA, sendError } from '../error-reply.ts'
+import { SIGNED_RECEIPT_SCHEMA } from '../hub-key.ts'
 import { sendUploadSupported } from '../interim-response.ts'
 import { booleanField, readUploadFields, uploadLimit } from '../resumable-fields.ts'
 import type { Append, ResumableUpload } from '../resumable-upload.ts'
@@ -40,10 +40,11 @@ export function addResumableUploadRoutes(app: FastifyInstance, parts: ServerPart
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
   app.setErrorHandler((error, request, reply) => void sendError(error, request, reply, problemOf))
-  const config = { access: 'upload' } as const
+  // The digest of the whole is in the signature of the request that names it, and is held against the bytes.
+  const config = { access: 'upload', boundBody: true } as const
   const answers = {
-    200: rowJsonSchema(RECEIPT),
-    201: rowJsonSchema(RECEIPT),
+    200: SIGNED_RECEIPT_SCHEMA,
+    201: SIGNED_RECEIPT_SCHEMA,
     '4xx': ERROR_SCHEMA,
     '5xx': ERROR_SCHEMA,
   }
@@ -145,7 +146,7 @@ async function create(request: FastifyRequest<CreateRoute>, reply: FastifyReply,
   if (complete === null) throw fieldMissing('upload-complete', '?0 to append later, ?1 when the body is all of it')
   const { sequence } = readUploadHeaders(request)
   const earlier = sha256 === null ? null : await receiver.find(sensor, sha256, sequence)
-  if (earlier !== null) return sendReceipt(request, reply, earlier, false)
+  if (earlier !== null) return sendReceipt(request, reply, parts, { receipt: earlier, created: false })
   const contentLength = announcedLength(request)
   const announced = length ?? (complete ? contentLength : null)
   if (announced !== null && announced > UPLOAD_BYTES_MAX[kind]) {
@@ -160,7 +161,7 @@ async function create(request: FastifyRequest<CreateRoute>, reply: FastifyReply,
     if (takesInterim) sendUploadSupported(reply, { Location: location, 'Upload-Limit': limitOf(upload, parts) })
     try {
       const done = await appendBody(upload, request, reply, { offset: 0, complete, length, sha256, contentLength })
-      if (done !== null) return sendReceipt(request, reply, done.receipt, done.created)
+      if (done !== null) return sendReceipt(request, reply, parts, done)
     } catch (error) {
       // Nobody can go on with it, but a client whose connection was cut.
       const { isRemoved, state } = upload
@@ -182,7 +183,7 @@ async function append(request: FastifyRequest<UploadRoute>, reply: FastifyReply,
   if (complete === null) throw fieldMissing('upload-complete', '?0 when more follows, ?1 when the body is the rest')
   const contentLength = announcedLength(request)
   const done = await appendBody(upload, request, reply, { offset, complete, length, sha256, contentLength })
-  if (done !== null) return sendReceipt(request, reply, done.receipt, done.created)
+  if (done !== null) return sendReceipt(request, reply, parts, done)
   reply.headers({ 'upload-offset': upload.state.offset, 'upload-limit': limitOf(upload, parts) })
   return reply.code(204).send()
 }
@@ -215,12 +216,17 @@ async function appendBody(
 }
 
 /** The answer of PUT, and that the upload is complete. */
-function sendReceipt(request: FastifyRequest, reply: FastifyReply, receipt: Receipt, created: boolean): Receipt {
+function sendReceipt(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { hubKey }: ServerParts,
+  { receipt, created }: { receipt: Receipt; created: boolean },
+) {
   reply.code(created ? 201 : 200).headers({
     location: receiptPath(request, receipt.sha256, receipt.sensor),
     'upload-complete': '?1',
   })
-  return receipt
+  return hubKey.sign(receipt)
 }
 
 /** What is left of a body that is not wanted is read and thrown away, so that the client gets to read the answer. */

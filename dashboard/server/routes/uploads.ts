@@ -1,10 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { parametersJsonSchema } from '../../../schemas/api.ts'
-import { RECEIPT, UPLOAD_KINDS, type UploadKind } from '../../../schemas/catalog.ts'
-import { rowJsonSchema } from '../../../schemas/column.ts'
+import { UPLOAD_KINDS, type UploadKind } from '../../../schemas/catalog.ts'
 import { checkContentType } from '../content-type.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
+import { SIGNED_RECEIPT_SCHEMA } from '../hub-key.ts'
 import type { ServerParts } from '../server-parts.ts'
+import { digestMismatch } from '../signed-body.ts'
 import { REQUEST_MILLISECONDS } from '../time-limits.ts'
 import { readUploadHeaders } from '../upload-headers.ts'
 import { SHA256_PARAMS } from './sha256-params.ts'
@@ -32,7 +33,7 @@ export function addUploadRoutes(app: FastifyInstance, parts: ServerParts): void 
     app.put<UploadRoute>(
       path,
       {
-        config: { access: 'upload' },
+        config: { access: 'upload', boundBody: true },
         handlerTimeout: REQUEST_MILLISECONDS,
         schema: {
           summary,
@@ -41,8 +42,8 @@ export function addUploadRoutes(app: FastifyInstance, parts: ServerParts): void 
           params: SHA256_PARAMS,
           querystring: parametersJsonSchema(SENSOR_PARAMETER),
           response: {
-            200: rowJsonSchema(RECEIPT),
-            201: rowJsonSchema(RECEIPT),
+            200: SIGNED_RECEIPT_SCHEMA,
+            201: SIGNED_RECEIPT_SCHEMA,
             '4xx': ERROR_SCHEMA,
             '5xx': ERROR_SCHEMA,
           },
@@ -57,18 +58,22 @@ async function receiveUpload(
   kind: UploadKind,
   request: FastifyRequest<UploadRoute>,
   reply: FastifyReply,
-  { storage, receiver }: ServerParts,
+  { storage, receiver, hubKey }: ServerParts,
 ) {
   const sha256 = request.params.sha256.toLowerCase()
   const sensor = await registeredSensor(request, storage)
   checkContentType(kind, request.headers['content-type'])
+  // The path is signed, and the receiver holds the body against it before anything is acknowledged.
+  if (request.signedSha256 !== null && request.signedSha256 !== sha256) {
+    throw digestMismatch(sha256, request.signedSha256)
+  }
   const headers = readUploadHeaders(request)
   const earlier = await receiver.find(sensor, sha256, headers.sequence)
   // The body of a repetition is not looked at; node reads it off the connection, or it is not even sent when the
   // client waits for 100 Continue.
   if (earlier !== null) {
     reply.header('location', receiptPath(request, sha256, sensor))
-    return earlier
+    return hubKey.sign(earlier)
   }
   const contentLength = announcedLength(request)
   await receiver.announce(kind, contentLength)
@@ -83,7 +88,7 @@ async function receiveUpload(
       ...headers,
     })
     reply.code(created ? 201 : 200).header('location', receiptPath(request, sha256, sensor))
-    return receipt
+    return hubKey.sign(receipt)
   } finally {
     // What is left of a refused body is read and thrown away, so that the client gets to read the answer.
     request.raw.resume()
