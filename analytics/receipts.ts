@@ -224,7 +224,8 @@ export async function findReceiptRow(
 ): Promise<PlainRow<typeof RECEIPT_ROW> | null> {
   const rows = await session.plain(
     RECEIPT_ROW,
-    sql`SELECT rowid AS row_id, * FROM receipt WHERE sha256 = ${bind('text', sha256)}`,
+    sql`SELECT rowid AS row_id, sensor, state, kind, upload_id, accepted_at, duplicate_of, first_packet, last_packet
+      FROM receipt WHERE sha256 = ${bind('text', sha256)}`,
   )
   return rows.find(row => row.sensor === sensor) ?? null
 }

@@ -91,7 +91,7 @@ async function packets(): Promise<number> {
 }
 
 /** The same packets in another file: the last record is left out. */
-const SHORTER = CAPTURE.subarray(0, CAPTURE.length - 76)
+const SHORTER = CAPTURE.subarray(0, CAPTURE.length - 70)
 
 describe('a capture of the same packets', () => {
   it('waits in the inbox over a restart, and is counted when it is accepted', async () => {
@@ -175,12 +175,14 @@ it('a sensor decides about its own uploads only', async () => {
 
 describe('rebuilding', () => {
   const everything = async () => {
-    const range = { since: '2020-01-01', until: '2030-01-01' }
+    const range = { since: '2026-01-01', until: '2027-01-01' }
     const scope = { sensors: 'all' } as const
     const flows = await hub.storage.query('flows', { ...range, limit: '1000' }, scope)
     const sources = await hub.storage.query('sources', { ...range, limit: '1000' }, scope)
     const traffic = await hub.storage.query('traffic', { ...range, by: 'none', bucket: '86400' }, scope)
-    return JSON.stringify([flows, sources, traffic])
+    // Flows of one second have no order.
+    const rows = flows.rows.map(row => JSON.stringify(row)).sort()
+    return JSON.stringify([rows, sources, traffic])
   }
   const rebuild = async () => {
     const pool = new ParsePool(builtFile('collector', 'parse-child.js'), hub.folder.parsed)
@@ -195,7 +197,7 @@ describe('rebuilding', () => {
     startCounting()
     expect(await counted(first, second, packed)).toMatchObject([{}, { state: 'counted' }, {}])
     const before = await everything()
-    expect(JSON.parse(before)[0].meta.total_rows).toBeGreaterThan(64)
+    expect(JSON.parse(before)[0].length).toBeGreaterThan(64)
     const rebuilt = await rebuild()
     expect(rebuilt.length).toBeGreaterThan(0)
     for (const { flows } of rebuilt) expect(flows!.after).toBe(flows!.before)
