@@ -1,20 +1,20 @@
-import { LAKE_FILE, RECEIPT_STATES } from '../schemas/catalog.ts'
-import { physicalColumns, type Table } from '../schemas/column.ts'
+import { LAKE_FILE, type RECEIPT, RECEIPT_STATES } from '../schemas/catalog.ts'
+import type { Table } from '../schemas/column.ts'
 import type { ListenedSpan } from '../schemas/coverage.ts'
 import { TelescopeError } from '../schemas/errors.ts'
-import { LAKE_FLOW } from '../schemas/flow.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { addSpans } from './coverage.ts'
 import type { Database, Session } from './database.ts'
 import type { Geography } from './geography.ts'
+import { flowsOfDay, GROUP_FLOWS, loadUploads, makeGroupTables, notWaiting, refused } from './group-flows.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
-import { BatchLoader, GROUP_FLOW_COLUMNS } from './load.ts'
+import { findOverlaps } from './overlaps.ts'
 import { findContent, findReceiptRow, receiptState } from './receipts.ts'
 import { addStagedRollups, stageRollups } from './rollup.ts'
-import { readSensors } from './sensors.ts'
+import type { PlainRow } from './rows.ts'
 import { addStagedSourceEconomies, stageSourceEconomies } from './source-economy.ts'
-import { bind, columnDefinitions, columnNames, columnType, join, type Sql, sql } from './sql.ts'
+import { bind, sql } from './sql.ts'
 import type { ParsedUpload } from './storage.ts'
 
 /**
@@ -37,18 +37,8 @@ const INTERVAL_START_MAX = Number.MAX_SAFE_INTEGER
 const PACKETS_PER_UPLOAD_MAX = 2 ** 34
 const BYTES_PER_UPLOAD_MAX = 2 ** 44
 
-const GROUP_FLOWS = sql`SELECT sensor, telescope_epoch, ${columnNames(
-  GROUP_FLOW_COLUMNS.slice(1),
-)} FROM group_flow JOIN group_upload USING (upload)`
-
-const GROUP_UPLOAD = {
-  upload: { type: 'uint32', role: 'key', sharing: 'withheld', doc: 'Number in the group.' },
-  sensor: LAKE_FLOW.sensor,
-  telescope_epoch: LAKE_FLOW.telescope_epoch,
-} as const satisfies Table
-
 const UPLOAD_SUM = {
-  upload: GROUP_UPLOAD.upload,
+  upload: { type: 'uint32', role: 'key', sharing: 'withheld', doc: 'Number in the group.' },
   row_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Flows.' },
   packet_count: { type: 'float64', role: 'measure', sharing: 'withheld', doc: 'Packets.' },
   byte_count: { type: 'float64', role: 'measure', sharing: 'withheld', doc: 'Bytes.' },
@@ -78,8 +68,13 @@ export async function countGroup(engine: CountingEngine, uploads: readonly Parse
   let files: LakeFile[] = []
   try {
     const counted = await markDuplicates(session, uploads)
-    await loadGroup(session, counted)
+    await makeGroupTables(session)
+    const accepted = await loadUploads(session, counted, 0)
     await checkUploads(session, counted, engine.nowMicros())
+    const held = await findOverlaps(session, engine.lake, counted, accepted)
+    for (const index of held.keys()) {
+      await session.run(sql`DELETE FROM group_flow WHERE upload = ${bind('uint32', index)}`)
+    }
     files = await writeFiles(engine, session)
     await stageRollups(session, GROUP_FLOWS)
     await stageSourceEconomies(session, engine.geography)
@@ -87,7 +82,13 @@ export async function countGroup(engine: CountingEngine, uploads: readonly Parse
       await insertRows(session, 'lake_file', LAKE_FILE, files)
       await addStagedRollups(session)
       await addStagedSourceEconomies(session)
-      for (const upload of counted) await commitUpload(session, upload, engine.nowMicros())
+      for (const [index, upload] of counted.entries()) {
+        // The content of one that is held is not in the numbers, so its duplicates in the group wait with it.
+        const original = counted.findIndex(other => isOriginal(other, upload))
+        const overlaps = held.get(index) ?? held.get(original)
+        if (overlaps) await holdUpload(session, upload, overlaps)
+        else await commitUpload(session, upload, engine.nowMicros())
+      }
     }, session)
   } catch (error) {
     // A failed commit may have reached the disk: then its files are left for the sweep at the next start to judge.
@@ -117,25 +118,8 @@ async function markDuplicates(session: Session, uploads: readonly ParsedUpload[]
   return counted
 }
 
-async function loadGroup(session: Session, uploads: readonly ParsedUpload[]): Promise<void> {
-  const sensors = new Map((await readSensors(session)).map(row => [row.sensor, row]))
-  const definitions = join(GROUP_FLOW_COLUMNS.map(columnType), ', ')
-  await session.run(sql`CREATE OR REPLACE TEMP TABLE group_flow (${definitions})`)
-  await session.run(sql`CREATE OR REPLACE TEMP TABLE group_upload (${columnDefinitions(GROUP_UPLOAD)})`)
-  const numbered = uploads.map(({ sensor, batches }, upload) => {
-    const known = sensors.get(sensor)
-    if (!known) throw unknownSensor(sensor)
-    return { upload, sensor, telescope_epoch: batches[0]?.metadata.telescope_epoch ?? known.telescope_epoch }
-  })
-  await insertRows(session, 'group_upload', GROUP_UPLOAD, numbered)
-  const loader = await BatchLoader.open(session, 'group_flow')
-  for (const [index, upload] of uploads.entries()) {
-    for (const { path, metadata } of upload.batches) {
-      const rows = await blame(upload, () => loader.load(path, index))
-      if (rows !== metadata.flows) throw refused(upload, `${rows} flows in a batch that says ${metadata.flows}`)
-    }
-  }
-  loader.close()
+function isOriginal(other: ParsedUpload, duplicate: ParsedUpload): boolean {
+  return other.sensor === duplicate.sensor && other.sha256 === duplicate.duplicate_of
 }
 
 /** What was loaded must be what the parsing child said, and of times that can be. */
@@ -194,48 +178,40 @@ async function writeFiles({ lake, nowMicros }: CountingEngine, session: Session)
   return files
 }
 
-function flowsOfDay(day: number): Sql {
-  const start = sql`${bind('timestamp_us', day)}`
-  const end = sql`${bind('timestamp_us', day + DAY)}`
-  return sql`SELECT ${columnNames(physicalColumns(LAKE_FLOW))} FROM (${GROUP_FLOWS}) AS flows
-    WHERE interval_start >= ${start} AND interval_start < ${end}`
-}
-
 async function commitUpload(session: Session, upload: ParsedUpload, nowMicros: number): Promise<void> {
   for (const { metadata } of upload.batches) await addSpans(session, upload.sensor, upload.sha256, metadata.spans)
+  const { duplicate_of, error } = upload
+  await settleReceipt(session, upload, {
+    ...{ state: 'counted', counted_at: nowMicros, duplicate_of, overlaps_with: null },
+    ...{ error_code: error?.code ?? null, error_message: error?.message ?? null },
+  })
+}
+
+async function holdUpload(session: Session, upload: ParsedUpload, overlaps: readonly string[]): Promise<void> {
+  await settleReceipt(session, upload, {
+    ...{ state: 'held', counted_at: null, duplicate_of: null, overlaps_with: overlaps.join(',') },
+    error_code: 'CAPTURE_OVERLAPS',
+    error_message: `upload ${upload.sha256} holds traffic that ${overlaps.join(', ')} holds, too; accept it to count both, or withdraw one of them`,
+  })
+}
+
+/** What becomes of a receipt that waited; what was read is written down whatever that is. */
+async function settleReceipt(
+  session: Session,
+  upload: ParsedUpload,
+  end: { state: 'counted' | 'held' } & Pick<
+    PlainRow<typeof RECEIPT>,
+    'counted_at' | 'duplicate_of' | 'overlaps_with' | 'error_code' | 'error_message'
+  >,
+): Promise<void> {
   const receipt = await findReceiptRow(session, upload.sensor, upload.sha256)
-  if (receipt?.state !== RECEIPT_STATES.indexOf('received')) {
-    throw new TelescopeError(
-      'INTERNAL',
-      `upload ${upload.sensor}/${upload.sha256}: no receipt that waits to be counted; the group was not counted`,
-      { sensor: upload.sensor, sha256: upload.sha256 },
-    )
-  }
+  if (receipt?.state !== RECEIPT_STATES.indexOf('received')) throw notWaiting(upload.sensor, upload.sha256)
   await session.run(
-    sql`UPDATE receipt SET state = ${receiptState('counted')}, counted_at = ${bind('timestamp_us', nowMicros)},
-      content_sha256 = ${bind('text', upload.content_sha256)}, duplicate_of = ${bind('text', upload.duplicate_of)},
-      packet_count = ${bind('uint64', upload.packets_read)}, packet_kept_count = ${bind('uint64', upload.packets_kept)},
+    sql`UPDATE receipt SET state = ${receiptState(end.state)}, counted_at = ${bind('timestamp_us', end.counted_at)},
+      content_sha256 = ${bind('text', upload.content_sha256)}, duplicate_of = ${bind('text', end.duplicate_of)},
+      overlaps_with = ${bind('text', end.overlaps_with)}, packet_count = ${bind('uint64', upload.packets_read)}, packet_kept_count = ${bind('uint64', upload.packets_kept)},
       drops = ${bind('text', JSON.stringify(upload.drops))}, first_packet = ${bind('timestamp_us', upload.first_packet)},
-      last_packet = ${bind('timestamp_us', upload.last_packet)}, error_code = ${bind('text', upload.error?.code ?? null)},
-      error_message = ${bind('text', upload.error?.message ?? null)} WHERE rowid = ${bind('int64', receipt.row_id)}`,
+      last_packet = ${bind('timestamp_us', upload.last_packet)}, error_code = ${bind('text', end.error_code)},
+      error_message = ${bind('text', end.error_message)} WHERE rowid = ${bind('int64', receipt.row_id)}`,
   )
-}
-
-/** Names the upload in an error about its batch, so that the hub can take that one out of the group. */
-async function blame<T>(upload: ParsedUpload, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!(error instanceof TelescopeError) || error.code !== 'BATCH_INVALID') throw error
-    throw refused(upload, error.message, error)
-  }
-}
-
-function refused(upload: ParsedUpload, message: string, cause?: unknown): TelescopeError {
-  const { sensor, sha256 } = upload
-  return new TelescopeError('BATCH_INVALID', `upload ${sensor}/${sha256}: ${message}`, { sensor, sha256 }, cause)
-}
-
-function unknownSensor(sensor: string): TelescopeError {
-  return new TelescopeError('SENSOR_UNKNOWN', `sensor "${sensor}": none of this name is registered`, { sensor })
 }

@@ -12,6 +12,7 @@ import { migrate } from './migrations.ts'
 import { answerQuery } from './queries/answer-query.ts'
 import { readOverview } from './queries/overview.ts'
 import type { QueryContext } from './queries/request.ts'
+import { lakeDays, rebuildDay, uploadsOfDay } from './rebuild.ts'
 import {
   findContent,
   listReceipts,
@@ -24,6 +25,8 @@ import { addSensor, findSensor, listSensors } from './sensors.ts'
 import { redoSourceEconomies } from './source-economy.ts'
 import type { Scope, Storage } from './storage.ts'
 import { addToken, findToken, listTokens, revokeToken } from './tokens.ts'
+import { checkReopening, reopenUpload } from './upload-state.ts'
+import { withdrawUpload } from './withdraw.ts'
 
 export interface StorageOptions {
   /** Data folder of the hub; made when missing. */
@@ -65,7 +68,13 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   })
   const receipts = new ReceiptWriter(database, nowMicros)
   const { geography } = options
-  let counting: Promise<void> = Promise.resolve()
+  let changing: Promise<unknown> = Promise.resolve()
+  /** What changes lake files reads them first, long before its transaction: one such work at a time, in order. */
+  const changeLake = <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = changing.then(work)
+    changing = turn.catch(() => {})
+    return turn
+  }
   let economies: Promise<number> | null = null
   // Once, before anything rests on economies, and not at opening: a command that only adds a sensor leaves them alone.
   const economiesReady = () => {
@@ -96,16 +105,24 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     countGroup(uploads) {
       if (geography === null) throw new TelescopeError('INTERNAL', 'storage: counting needs a geography')
       const engine = { database, lake, geography, nowMicros }
-      const turn = counting.then(economiesReady).then(() => countGroup(engine, uploads))
-      counting = turn.catch(() => {})
-      return turn
+      return changeLake(async () => {
+        await economiesReady()
+        await countGroup(engine, uploads)
+      })
     },
+    checkReopening: (action, upload) => checkReopening(database, action, upload),
+    reopenUpload: (action, decision) => reopenUpload(database, action, decision, nowMicros()),
+    withdrawUpload: decision => changeLake(() => withdrawUpload({ database, lake, nowMicros }, decision)),
     query: (name, parameters, scope) => ask(scope, context => answerQuery(name, context, parameters)),
     overview: scope => ask(scope, context => readOverview(context, geography?.name ?? '')),
-    replaceDay: day => replaceDay(database, lake, day),
-    dropDay: day => dropDay(database, lake, day),
+    lakeDays: () => database.read(lakeDays),
+    uploadsOfDay: day => database.read(session => uploadsOfDay(session, day)),
+    rebuildDay: (day, uploads, actor) =>
+      changeLake(() => rebuildDay({ database, lake, nowMicros }, day, uploads, actor)),
+    replaceDay: day => changeLake(() => replaceDay(database, lake, day)),
+    dropDay: day => changeLake(() => dropDay(database, lake, day)),
     async close() {
-      await counting
+      await changing
       await database.close()
     },
   }

@@ -28,6 +28,8 @@ const FLOWS = 'flows'
  */
 const FILE_ORDER = sql`src_addr_high, src_addr_low, protocol, service_port, interval_start, sensor, dst_index`
 
+const DAY = DAY_SECONDS * MICROSECONDS
+
 const COUNTS = {
   row_count: LAKE_FILE.row_count,
   packet_count: LAKE_FILE.packet_count,
@@ -100,7 +102,36 @@ export class Lake {
       sql`SELECT path FROM lake_file WHERE day >= ${bind('timestamp_us', firstDay * MICROSECONDS)}
         AND day < ${bind('timestamp_us', until * MICROSECONDS)} ORDER BY path`,
     )
-    return rows.map(({ path }) => join(this.#folder, path))
+    return rows.map(({ path }) => this.absolute(path))
+  }
+
+  /**
+   * The files that hold flows of an upload, of the days that [from, to] touches.
+   * @param from Unix microseconds of a flow, as `to`
+   */
+  async filesOfUpload(session: Session, uploadId: number, from: number, to: number): Promise<LakeFile[]> {
+    const firstDay = Math.floor(from / DAY) * DAY
+    const files = await session.plain(
+      LAKE_FILE,
+      sql`SELECT * FROM lake_file WHERE day >= ${bind('timestamp_us', firstDay)} AND day <= ${bind('timestamp_us', to)}
+        ORDER BY path`,
+    )
+    if (files.length === 0) return []
+    const paths = files.map(({ path }) => this.absolute(path))
+    // The empty part stands in for the column in files that lack it.
+    const holding = await session.plain(
+      { path: LAKE_FILE.path },
+      sql`SELECT DISTINCT filename AS path FROM (SELECT NULL::UINTEGER AS upload_id, NULL::VARCHAR AS filename WHERE false
+        UNION ALL BY NAME SELECT * FROM read_parquet(${bindList('text', paths)}, union_by_name = true, filename = true)) AS flows
+        WHERE upload_id = ${bind('uint32', uploadId)}`,
+    )
+    const names = new Set(holding.map(({ path }) => path))
+    return files.filter(({ path }) => names.has(this.absolute(path)))
+  }
+
+  /** Where a file of the manifest lies. */
+  absolute(path: string): string {
+    return join(this.#folder, path)
   }
 
   /** Runs work that reads files; none that it may have seen in the manifest is unlinked before it ends. */

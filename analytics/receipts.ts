@@ -32,6 +32,8 @@ export class ReceiptWriter {
   readonly #database: Database
   readonly #now: () => number
   #waiting: Waiting[] = []
+  /** The next upload_id; null until the catalog was asked. What a rollback leaves out stays out. */
+  #nextId: number | null = null
   #scheduled = false
 
   /** @param nowMicros clock, Unix microseconds */
@@ -87,7 +89,10 @@ export class ReceiptWriter {
       else fresh.set(identity, upload)
     }
     if (fresh.size > 0) {
-      for (const receipt of await insertReceived(session, [...fresh.values()], this.#now())) {
+      this.#nextId ??= await readNextId(session)
+      const firstId = this.#nextId
+      this.#nextId += fresh.size
+      for (const receipt of await insertReceived(session, [...fresh.values()], firstId, this.#now())) {
         receipts.set(`${receipt.sensor} ${receipt.sha256}`, receipt)
       }
     }
@@ -99,8 +104,21 @@ export class ReceiptWriter {
   }
 }
 
+async function readNextId(session: Session): Promise<number> {
+  const [row] = await session.plain(
+    { upload_id: RECEIPT.upload_id },
+    sql`SELECT coalesce(max(upload_id), 0)::UINTEGER AS upload_id FROM receipt`,
+  )
+  return row!.upload_id + 1
+}
+
 /** One statement however many: its cost is mostly its planning. */
-function insertReceived(session: Session, uploads: readonly NewUpload[], nowMicros: number): Promise<Receipt[]> {
+function insertReceived(
+  session: Session,
+  uploads: readonly NewUpload[],
+  firstId: number,
+  nowMicros: number,
+): Promise<Receipt[]> {
   return session.api(
     RECEIPT,
     sql`INSERT INTO receipt BY NAME SELECT unnest(${bindList(
@@ -115,7 +133,10 @@ function insertReceived(session: Session, uploads: readonly NewUpload[], nowMicr
     )}) AS kind, unnest(${bindList(
       'uint64',
       uploads.map(upload => upload.byte_count),
-    )}) AS byte_count, ${receiptState('received')} AS state, ${bind('timestamp_us', nowMicros)} AS received_at
+    )}) AS byte_count, unnest(${bindList(
+      'uint32',
+      uploads.map((_, index) => firstId + index),
+    )}) AS upload_id, ${receiptState('received')} AS state, ${bind('timestamp_us', nowMicros)} AS received_at
       RETURNING *`,
   )
 }
@@ -130,12 +151,16 @@ export async function readReceipt(session: Session, sensor: string, sha256: stri
 }
 
 /** Newest first. */
-export function listReceipts(database: Database, filter: { sensor?: string; limit: number }): Promise<Receipt[]> {
-  const condition = filter.sensor === undefined ? sql`true` : sql`sensor = ${bind('text', filter.sensor)}`
+export function listReceipts(
+  database: Database,
+  filter: { sensor?: string; state?: ReceiptState; limit: number },
+): Promise<Receipt[]> {
+  const ofSensor = filter.sensor === undefined ? sql`true` : sql`sensor = ${bind('text', filter.sensor)}`
+  const inState = filter.state === undefined ? sql`true` : sql`state = ${receiptState(filter.state)}`
   return database.read(session =>
     session.api(
       RECEIPT,
-      sql`SELECT * FROM receipt WHERE ${condition} ORDER BY received_at DESC, sensor, sha256 LIMIT ${bind('int64', filter.limit)}`,
+      sql`SELECT * FROM receipt WHERE ${ofSensor} AND ${inState} ORDER BY received_at DESC, sensor, sha256 LIMIT ${bind('int64', filter.limit)}`,
     ),
   )
 }
@@ -145,7 +170,7 @@ export function pendingReceipts(database: Database, limit: number): Promise<Rece
   return database.read(session =>
     session.api(
       RECEIPT,
-      sql`SELECT * FROM receipt WHERE state = ${receiptState('received')} ORDER BY received_at, sensor, sha256 LIMIT ${bind('int64', limit)}`,
+      sql`SELECT * FROM receipt WHERE state = ${receiptState('received')} ORDER BY received_at, upload_id, sensor, sha256 LIMIT ${bind('int64', limit)}`,
     ),
   )
 }
@@ -171,9 +196,15 @@ const RECEIPT_ROW = {
   row_id: { type: 'uint64', role: 'key', sharing: 'withheld', doc: 'Place of the row in its table.' },
   sensor: RECEIPT.sensor,
   state: RECEIPT.state,
+  kind: RECEIPT.kind,
+  upload_id: RECEIPT.upload_id,
+  accepted_at: RECEIPT.accepted_at,
+  duplicate_of: RECEIPT.duplicate_of,
+  first_packet: RECEIPT.first_packet,
+  last_packet: RECEIPT.last_packet,
 } as const satisfies Table
 
-/** Where the row of a receipt stands, to change it without reading them all; good within one transaction. */
+/** A receipt with where its row stands, to change it without reading them all; that is good within one transaction. */
 export async function findReceiptRow(
   session: Session,
   sensor: string,
@@ -181,7 +212,8 @@ export async function findReceiptRow(
 ): Promise<PlainRow<typeof RECEIPT_ROW> | null> {
   const rows = await session.plain(
     RECEIPT_ROW,
-    sql`SELECT rowid AS row_id, sensor, state FROM receipt WHERE sha256 = ${bind('text', sha256)}`,
+    sql`SELECT rowid AS row_id, sensor, state, kind, upload_id, accepted_at, duplicate_of, first_packet, last_packet
+      FROM receipt WHERE sha256 = ${bind('text', sha256)}`,
   )
   return rows.find(row => row.sensor === sensor) ?? null
 }

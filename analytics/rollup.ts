@@ -43,10 +43,15 @@ export async function addStagedRollups(session: Session): Promise<void> {
   }
 }
 
-/** Takes all hours within [since, until) out of the rollups; bounds are SQL of type TIMESTAMP. */
-export async function deleteRollups(session: Session, since: Sql, until: Sql): Promise<void> {
+/**
+ * Takes all hours within [since, until) out of the rollups; bounds are SQL of type TIMESTAMP.
+ * @param which rows of these hours; default all
+ */
+export async function deleteRollups(session: Session, since: Sql, until: Sql, which: Sql = sql`true`): Promise<void> {
   for (const name of Object.keys(ROLLUPS)) {
-    await session.run(sql`DELETE FROM ${identifier(name)} WHERE bucket_start >= ${since} AND bucket_start < ${until}`)
+    await session.run(
+      sql`DELETE FROM ${identifier(name)} WHERE bucket_start >= ${since} AND bucket_start < ${until} AND ${which}`,
+    )
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Answer, QueryName, QueryParameters } from '../schemas/api.ts'
 import type { AuditEntry, AuditNote } from '../schemas/audit.ts'
 import type { BatchMetadata } from '../schemas/batch.ts'
-import type { Receipt, TokenRole, UploadKind } from '../schemas/catalog.ts'
+import type { Receipt, ReceiptState, TokenRole, UploadKind } from '../schemas/catalog.ts'
 
 /**
  * The storage seam: all that the rest of the hub may ask of the engine that keeps and counts the data. DuckDB over
@@ -42,7 +42,7 @@ export interface Storage {
    */
   recordReceived(upload: NewUpload): Promise<{ receipt: Receipt; created: boolean }>
   /** Newest first. */
-  listReceipts(filter: { sensor?: string; limit: number }): Promise<Receipt[]>
+  listReceipts(filter: { sensor?: string; state?: ReceiptState; limit: number }): Promise<Receipt[]>
   /** Uploads received and not yet counted, oldest first. */
   pending(limit: number): Promise<Receipt[]>
 
@@ -50,13 +50,29 @@ export interface Storage {
   /**
    * Counts a group of parsed uploads in one transaction: their flows become Parquet files (durable before the
    * commit), the manifest, coverage, source economies and rollups follow, receipts turn to counted. All or nothing.
-   * Content that was counted before, or stands twice in the group, is counted once, whatever `duplicate_of` says.
+   * Content that was counted before, or stands twice in the group, is counted once, whatever `duplicate_of` says. An
+   * upload that holds the traffic of another one turns to held instead, unless the operator accepted it; which of the
+   * two it is depends on which is counted first.
    * Calls run one after another.
    * @throws BATCH_INVALID with the details sensor and sha256 of the upload that cannot be counted: quarantine that one
    *   and count the others; SENSOR_UNKNOWN
    */
   countGroup(uploads: readonly ParsedUpload[]): Promise<void>
   quarantine(sensor: string, sha256: string, error: { code: string; message: string }): Promise<void>
+  /** @throws NOT_FOUND, UPLOAD_STATE when reopenUpload would */
+  checkReopening(action: Reopening, upload: { sensor: string; sha256: string }): Promise<void>
+  /**
+   * Puts an upload back among those that wait, and writes that down: `accept` one that is held or withdrawn, which then
+   * counts whatever it overlaps; `retry` one that is quarantined. Its bytes must be in the inbox before.
+   * @throws NOT_FOUND, UPLOAD_STATE
+   */
+  reopenUpload(action: Reopening, decision: UploadDecision): Promise<Receipt>
+  /**
+   * Takes a counted or held upload out of lake, rollups and coverage in one transaction, and writes that down. When a
+   * later upload with the same content has a receipt, its content stays in the numbers in that one's name.
+   * @throws NOT_FOUND, UPLOAD_STATE (also for one counted by a version that did not note whose flows are whose)
+   */
+  withdrawUpload(decision: UploadDecision): Promise<Receipt>
   /** An earlier counted upload of the sensor with this decompressed content; null when there is none. */
   findContent(sensor: string, contentSha256: string): Promise<Receipt | null>
 
@@ -71,6 +87,25 @@ export interface Storage {
   overview(scope: Scope): Promise<Overview>
 
   // --- upkeep
+  /** UTC days that the lake has flows of, Unix seconds of their starts, in order. */
+  lakeDays(): Promise<number[]>
+  /**
+   * Uploads whose flows a UTC day can hold, in the order of their numbers.
+   * @returns `numbered` is false when one of them is of a version that did not note whose flows are whose
+   */
+  uploadsOfDay(day: number): Promise<{ receipts: Receipt[]; numbered: boolean }>
+  /**
+   * Makes the flows and rollups of a UTC day again from uploads that are parsed again, and writes that down; coverage
+   * and receipts stay. One transaction: the old day or the new one. Files of an upload are read before the next is
+   * asked for.
+   * @param uploads all of the day
+   * @returns flows before and after
+   */
+  rebuildDay(
+    day: number,
+    uploads: AsyncIterable<ParsedUpload>,
+    actor: string,
+  ): Promise<{ before: number; after: number }>
   /** Recomputes the rollups of a UTC day (Unix seconds of its start) from the lake. */
   replaceDay(day: number): Promise<void>
   /** Takes a UTC day out of lake and rollups; its files are unlinked after the commit. */
@@ -107,6 +142,15 @@ export interface NewUpload {
   readonly sha256: string
   readonly kind: UploadKind
   readonly byte_count: number
+}
+
+export type Reopening = 'accept' | 'retry'
+
+export interface UploadDecision {
+  readonly sensor: string
+  readonly sha256: string
+  /** Who decides, for the audit log. */
+  readonly actor: string
 }
 
 export interface ParsedUpload {

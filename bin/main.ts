@@ -12,6 +12,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   serve: () => import('../dashboard/server/commands/serve.ts'),
   sensor: () => import('../dashboard/server/commands/sensor.ts'),
   token: () => import('../dashboard/server/commands/token.ts'),
+  upload: () => import('../dashboard/server/commands/upload.ts'),
+  rebuild: () => import('../dashboard/server/commands/rebuild.ts'),
   audit: () => import('../dashboard/server/commands/audit.ts'),
   report: () => import('../dashboard/server/commands/report.ts'),
   demo: () => import('../dashboard/server/commands/demo.ts'),

@@ -60,8 +60,11 @@ export const TOKEN = {
 
 export const UPLOAD_KINDS = ['capture', 'batch'] as const
 export type UploadKind = (typeof UPLOAD_KINDS)[number]
-/** received: durable; counted: in lake and rollups; quarantined: could not be read, bytes kept, reason given. */
-export const RECEIPT_STATES = ['received', 'counted', 'quarantined'] as const
+/**
+ * received: durable; counted: in lake and rollups; quarantined: could not be read, bytes kept, reason given; held: holds
+ * what another upload of the sensor holds, waits for the operator; withdrawn: taken out of the numbers by the operator.
+ */
+export const RECEIPT_STATES = ['received', 'counted', 'quarantined', 'held', 'withdrawn'] as const
 export type ReceiptState = (typeof RECEIPT_STATES)[number]
 
 export const RECEIPT = {
@@ -122,6 +125,26 @@ export const RECEIPT = {
     doc: 'What was wrong with it, if anything; a capture that is cut short is counted as far as it goes.',
   },
   error_message: { type: 'text', role: 'note', sharing: 'members', nullable: true, doc: 'The same for people.' },
+  upload_id: {
+    type: 'uint32',
+    role: 'note',
+    sharing: 'withheld',
+    doc: 'Number under which its flows lie in the lake, rising in the order of arrival; 0 for uploads of versions that kept none.',
+  },
+  overlaps_with: {
+    type: 'text',
+    role: 'note',
+    sharing: 'members',
+    nullable: true,
+    doc: 'While it is held: SHA-256 of uploads of this sensor that hold the same traffic, at most eight, separated by commas.',
+  },
+  accepted_at: {
+    type: 'timestamp_us',
+    role: 'note',
+    sharing: 'members',
+    nullable: true,
+    doc: 'When the operator last said that it counts although it overlaps.',
+  },
 } as const satisfies Table
 export type Receipt = Row<typeof RECEIPT>
 

@@ -60,6 +60,22 @@ export function joinSpans(spans: readonly ListenedSpan[], packetsPerSecond: numb
   return joined
 }
 
+/** What two lists of spans, each in order and disjoint, have in common; in order, disjoint. */
+export function commonSpans(
+  a: readonly Pick<ListenedSpan, 'from' | 'to'>[],
+  b: readonly Pick<ListenedSpan, 'from' | 'to'>[],
+): { from: number; to: number }[] {
+  const common: { from: number; to: number }[] = []
+  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
+    const from = Math.max(a[i]!.from, b[j]!.from)
+    const to = Math.min(a[i]!.to, b[j]!.to)
+    if (from < to) common.push({ from, to })
+    if (a[i]!.to < b[j]!.to) i++
+    else j++
+  }
+  return common
+}
+
 /** Microseconds of [from, to) that the spans cover; the spans must be disjoint, as joinSpans returns them. */
 export function listenedWithin(spans: readonly ListenedSpan[], from: number, to: number): number {
   let listened = 0

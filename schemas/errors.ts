@@ -52,6 +52,7 @@ export const ERROR_CODES = {
   FORBIDDEN: { kind: 'usage', status: 403, doc: 'The token is valid but does not allow this.' },
   SENSOR_UNKNOWN: { kind: 'usage', status: 404, doc: 'No sensor of this name is registered.' },
   SENSOR_EXISTS: { kind: 'usage', status: 409, doc: 'A sensor of this name is registered already.' },
+  UPLOAD_STATE: { kind: 'usage', status: 409, doc: 'What is asked cannot be done to an upload in its state.' },
   PREFIX_OVERLAPS: { kind: 'usage', status: 409, doc: 'A dark prefix overlaps one that another sensor has.' },
   HUB_UNREACHABLE: { kind: 'operating', status: 502, doc: 'The hub did not answer.' },
 
@@ -115,6 +116,12 @@ export const ERROR_CODES = {
     doc: 'The batch names another sensor than the one that sends it.',
   },
   DIGEST_MISMATCH: { kind: 'input', status: 422, doc: 'The body does not have the SHA-256 that the request names.' },
+  CAPTURE_OVERLAPS: {
+    kind: 'input',
+    status: 409,
+    doc: 'An upload holds traffic that another upload of the sensor holds, too; it waits until its operator accepts or withdraws it.',
+  },
+  UPLOAD_BYTES_GONE: { kind: 'input', status: 410, doc: 'The bytes of an upload are no longer kept.' },
   BODY_EMPTY: { kind: 'input', status: 400, doc: 'A body was expected and none came.' },
   BODY_TOO_LARGE: { kind: 'input', status: 413, doc: 'The body is larger than the hub accepts.' },
   BODY_CUT_SHORT: { kind: 'input', status: 400, doc: 'The connection ended before the body did.' },

@@ -153,4 +153,10 @@ export const LAKE_FLOW = {
     doc: 'Epoch of the sensor; destination indices are never compared across epochs.',
   },
   ...FLOW,
+  upload_id: {
+    type: 'uint32',
+    role: 'note',
+    sharing: 'withheld',
+    doc: 'The upload it came with, as in its receipt; 0 in files of versions that kept none.',
+  },
 } as const satisfies Table

@@ -14,6 +14,7 @@ import { addReceiptRoutes } from './routes/receipts.ts'
 import { addSensorRoutes } from './routes/sensors.ts'
 import { addSessionRoutes } from './routes/session.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
+import { addUploadDecisionRoutes } from './routes/upload-decisions.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
 import { addSecurityHeaders } from './security-headers.ts'
 import type { ServerParts } from './server-parts.ts'
@@ -81,6 +82,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     addHealthRoutes(api, parts)
     addQueryRoutes(api, parts)
     addReceiptRoutes(api, parts)
+    addUploadDecisionRoutes(api, parts)
     addSensorRoutes(api, parts)
     addTokenRoutes(api, parts)
     addAuditRoutes(api, parts)

@@ -175,7 +175,9 @@ export class Counter {
     }
     for (const { receipt } of group) {
       this.#failures.delete(identity(receipt))
-      await this.#inbox.settle(receipt)
+      // Counted or held, and perhaps decided about since then.
+      const settled = await this.#storage.findReceipt(receipt.sensor, receipt.sha256)
+      if (settled) await this.#inbox.place(settled)
     }
   }
 

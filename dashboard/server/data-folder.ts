@@ -11,6 +11,8 @@ export interface DataFolder {
   readonly keys: string
   /** Raw captures that are counted and kept. */
   readonly captures: string
+  /** Batches that are counted and kept. */
+  readonly batches: string
   /** Bodies on their way in; worth nothing after a restart. */
   readonly arriving: string
   /** What the parsing child writes; worth nothing after a restart. */
@@ -32,8 +34,8 @@ const SOCKET_PATH_BYTES_MAX = 103
 export function openDataFolder(path: string): DataFolder {
   const folder = dataFolder(path)
   try {
-    const { root, keys, captures, arriving, parsed, quarantine } = folder
-    for (const part of [root, keys, captures, arriving, parsed, quarantine]) {
+    const { root, keys, captures, batches, arriving, parsed, quarantine } = folder
+    for (const part of [root, keys, captures, batches, arriving, parsed, quarantine]) {
       mkdirSync(part, { recursive: true, mode: 0o700 })
     }
   } catch (error) {
@@ -62,6 +64,7 @@ export function dataFolder(path: string): DataFolder {
     root,
     keys: join(root, 'keys'),
     captures: join(root, 'captures'),
+    batches: join(root, 'batches'),
     arriving: join(root, 'inbox', 'tmp'),
     parsed: join(root, 'inbox', 'parsed'),
     quarantine: join(root, 'inbox', 'quarantine'),
@@ -95,6 +98,11 @@ export function markSimulated(folder: DataFolder): void {
 /** Where received bytes wait to be counted. Sensor and digest are checked names, so neither can leave the folder. */
 export function inboxPath(folder: DataFolder, kind: UploadKind, sensor: string, sha256: string): string {
   return join(inboxFolder(folder, kind), sensor, sha256)
+}
+
+/** Where received bytes lie once they are counted or withdrawn. */
+export function keptPath(folder: DataFolder, kind: UploadKind, sensor: string, sha256: string): string {
+  return join(kind === 'capture' ? folder.captures : folder.batches, sensor, sha256)
 }
 
 export function inboxFolder(folder: DataFolder, kind: UploadKind): string {

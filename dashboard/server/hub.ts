@@ -13,6 +13,7 @@ import { builtFile } from './package-root.ts'
 import { ParsePool } from './parse-pool.ts'
 import { Receiver } from './receive.ts'
 import { Sessions } from './sessions.ts'
+import { UploadDecisions } from './upload-decisions.ts'
 
 interface HubOptions {
   /** Data folder; made when missing. */
@@ -75,12 +76,14 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
     onBroken,
   })
   const receiver = new Receiver({ storage, folder, space: diskSpace, onReceived: () => counter.notify(), onBroken })
+  const decisions = new UploadDecisions({ storage, inbox, onReceived: () => counter.notify() })
   const sessions = new Sessions(storage)
   const listeners: Listeners = new Listeners(isLocal =>
     buildServer({
       storage,
       folder,
       receiver,
+      decisions,
       sessions,
       names: options.names,
       openReading: options.openReading,

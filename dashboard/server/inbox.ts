@@ -1,29 +1,57 @@
-import { open, readdir, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { open, readdir, stat, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { Storage } from '../../analytics/storage.ts'
 import { type Receipt, UPLOAD_KINDS, type UploadKind } from '../../schemas/catalog.ts'
-import { type DataFolder, emptyFolder, inboxFolder, inboxPath, moveFile, syncFolder } from './data-folder.ts'
+import {
+  type DataFolder,
+  emptyFolder,
+  inboxFolder,
+  inboxPath,
+  keptPath,
+  makeFolder,
+  moveFile,
+  syncFolder,
+} from './data-folder.ts'
 
 /** What becomes of received bytes once the catalog has decided; each step can be repeated after a crash. */
 export class Inbox {
   readonly #folder: DataFolder
   readonly #keepCaptures: boolean
 
-  /** @param keepCaptures whether a counted raw capture moves to captures/ or is removed */
+  /** @param keepCaptures whether a counted raw capture moves to captures/ or is removed; batches are always kept */
   constructor(folder: DataFolder, keepCaptures: boolean) {
     this.#folder = folder
     this.#keepCaptures = keepCaptures
   }
 
-  /** After the commit that counted it: a raw capture is kept or removed, a batch is in the lake. */
-  async settle(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>): Promise<void> {
-    const { kind, sensor, sha256 } = upload
-    const path = inboxPath(this.#folder, kind, sensor, sha256)
-    if (kind === 'capture' && this.#keepCaptures) {
-      await moveFile(path, join(this.#folder.captures, sensor, sha256))
+  /** Puts the bytes where the state of the receipt says that they lie. */
+  async place(receipt: Receipt): Promise<void> {
+    const { kind, sensor, sha256, state } = receipt
+    if (state === 'received' || state === 'held') return
+    if (state === 'quarantined') {
+      await this.quarantine(receipt, { code: receipt.error_code ?? '', message: receipt.error_message ?? '' })
       return
     }
-    await unlink(path).catch(ignoreMissing)
+    const path = inboxPath(this.#folder, kind, sensor, sha256)
+    if (kind === 'batch' || this.#keepCaptures) await moveFile(path, keptPath(this.#folder, kind, sensor, sha256))
+    else await unlink(path).catch(ignoreMissing)
+  }
+
+  /**
+   * Brings the bytes of an upload back to where counting takes them from; durable when it resolves.
+   * @returns false when they are kept nowhere
+   */
+  async fetch({ kind, sensor, sha256 }: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>): Promise<boolean> {
+    const path = inboxPath(this.#folder, kind, sensor, sha256)
+    await makeFolder(dirname(path))
+    const refused = join(this.#folder.quarantine, sensor, sha256)
+    for (const place of [keptPath(this.#folder, kind, sensor, sha256), refused]) {
+      if (!(await moveFile(place, path))) continue
+      await syncFolder(dirname(path))
+      await syncFolder(dirname(place))
+      if (place === refused) await unlink(`${refused}.json`).catch(ignoreMissing)
+    }
+    return (await stat(path).catch(() => null)) !== null
   }
 
   /** After the commit that refused it: the bytes stay for whoever looks into it, with the reason beside them. */
@@ -41,7 +69,7 @@ export class Inbox {
 
   /**
    * Puts right what a crash left between two steps: half bodies, files of the parsing child, bytes that got no receipt
-   * (so nobody was promised anything), and bytes whose upload is counted or quarantined already.
+   * (so nobody was promised anything), and bytes whose upload is counted, quarantined or withdrawn already.
    */
   async sweep(storage: Storage): Promise<void> {
     await emptyFolder(this.#folder.arriving)
@@ -57,10 +85,7 @@ export class Inbox {
     for (const sha256 of await readdir(folder)) {
       const receipt = await storage.findReceipt(sensor, sha256)
       if (receipt === null) await unlink(join(folder, sha256))
-      else if (receipt.state === 'counted') await this.settle(receipt)
-      else if (receipt.state === 'quarantined') {
-        await this.quarantine(receipt, { code: receipt.error_code ?? '', message: receipt.error_message ?? '' })
-      }
+      else await this.place(receipt)
     }
     await syncFolder(folder)
   }

@@ -5,9 +5,9 @@ import { type ErrorCode, TelescopeError } from '../../schemas/errors.ts'
 import type { ParseAnswer } from '../../schemas/parse-job.ts'
 import { type DataFolder, inboxPath } from './data-folder.ts'
 import type { Inbox } from './inbox.ts'
-import type { ParsePool, ParseResult } from './parse-pool.ts'
+import type { ParsePool } from './parse-pool.ts'
+import { parseUpload } from './parse-upload.ts'
 import { parsedUpload } from './parsed-upload.ts'
-import { readSensorKey } from './registration.ts'
 
 /** An upload that can be counted. */
 export interface Candidate {
@@ -38,7 +38,7 @@ export class UploadParser {
   async parse(receipt: Receipt): Promise<Candidate | null> {
     const { kind } = receipt
     const input = inboxPath(this.#folder, kind, receipt.sensor, receipt.sha256)
-    if ((await stat(input).catch(() => null)) === null) {
+    if ((await stat(input).catch(() => null)) === null && !(await this.#inbox.fetch(receipt))) {
       await this.quarantine(
         receipt,
         'STORAGE_FAILED',
@@ -46,7 +46,7 @@ export class UploadParser {
       )
       return null
     }
-    const result = await this.#parseInChild(receipt, input)
+    const result = await parseUpload(this.#storage, this.#folder, this.#pool, receipt, input)
     if (result.kind === 'closed') return null
     if (result.kind === 'died') {
       await this.quarantine(
@@ -73,19 +73,10 @@ export class UploadParser {
     await this.#storage.quarantine(receipt.sensor, receipt.sha256, { code, message })
     await this.#inbox.quarantine(receipt, { code, message })
   }
-
-  async #parseInChild({ kind, sensor, byte_count }: Receipt, input: string): Promise<ParseResult> {
-    const record = await this.#storage.findSensor(sensor)
-    if (record === null) throw new TelescopeError('INTERNAL', `sensor "${sensor}" has a receipt and is not registered`)
-    const { telescope, telescope_epoch } = record
-    if (kind === 'batch') return await this.#pool.parse({ kind, input, sensor, telescope_epoch }, byte_count)
-    const key = await readSensorKey(this.#folder, sensor)
-    return await this.#pool.parse({ kind, input, sensor, telescope, telescope_epoch, key }, byte_count)
-  }
 }
 
 /** Why nothing of an upload can be counted; null when something can, even if it is damaged. */
-function refusalOf(answer: ParseAnswer): { code: ErrorCode; message: string } | null {
+export function refusalOf(answer: ParseAnswer): { code: ErrorCode; message: string } | null {
   if (!answer.ok) return answer.error
   const error = answer.capture?.error ?? null
   // What came before the refused part of a bomb would be counted again when it is sent decompressed, as it should be.

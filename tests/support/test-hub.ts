@@ -8,10 +8,12 @@ import { buildServer } from '../../dashboard/server/build-server.ts'
 import { createToken } from '../../dashboard/server/credentials.ts'
 import { type DataFolder, openDataFolder } from '../../dashboard/server/data-folder.ts'
 import type { DiskSpace } from '../../dashboard/server/disk-reserve.ts'
+import { Inbox } from '../../dashboard/server/inbox.ts'
 import { Receiver } from '../../dashboard/server/receive.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
 import type { ServerParts } from '../../dashboard/server/server-parts.ts'
 import { Sessions } from '../../dashboard/server/sessions.ts'
+import { UploadDecisions } from '../../dashboard/server/upload-decisions.ts'
 import type { ErrorBody, ErrorCode } from '../../schemas/errors.ts'
 
 /** A server on a real storage in a folder of its own, with two sensors and a token of each kind; nothing is counted. */
@@ -55,6 +57,7 @@ export async function openTestHub(
   const broken: unknown[] = []
   const storage = overrides.wrapStorage?.(real) ?? real
   const sessions = overrides.sessions ?? new Sessions(storage)
+  const inbox = new Inbox(folder, true)
   const app = buildServer({
     storage,
     folder,
@@ -65,6 +68,7 @@ export async function openTestHub(
       onReceived: () => {},
       onBroken: error => broken.push(error),
     }),
+    decisions: new UploadDecisions({ storage, inbox, onReceived: () => {} }),
     sessions,
     names: [],
     openReading: false,

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { ParameterTable } from '../../../schemas/api.ts'
 import { parametersJsonSchema } from '../../../schemas/api.ts'
-import { RECEIPT, type Receipt } from '../../../schemas/catalog.ts'
+import { RECEIPT, RECEIPT_STATES, type Receipt, type ReceiptState } from '../../../schemas/catalog.ts'
 import { rowJsonSchema } from '../../../schemas/column.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import { sensorOf } from '../access.ts'
@@ -24,18 +24,19 @@ const ONE = {
     minimum: 0,
     maximum: WAIT_SECONDS_MAX,
     default: '0',
-    doc: `Seconds to wait at most, 0 to ${WAIT_SECONDS_MAX}, until the upload is counted or quarantined. The answer may come earlier with state "received": when the hub stops, or many wait.`,
+    doc: `Seconds to wait at most, 0 to ${WAIT_SECONDS_MAX}, until it is known what becomes of the upload. The answer may come earlier with state "received": when the hub stops, or many wait.`,
   },
 } as const satisfies ParameterTable
 const LIST = {
   sensor: { type: 'text', doc: 'Only uploads of this sensor.' },
+  state: { type: 'choice', choices: RECEIPT_STATES, doc: 'Only uploads in this state.' },
   limit: { type: 'integer', minimum: 1, maximum: 1000, default: '100', doc: 'Receipts at most.' },
 } as const satisfies ParameterTable
 
 /** What a sensor sent and what became of it; a coordinator sees all sensors'. */
 export function addReceiptRoutes(app: FastifyInstance, { storage, isReady }: ServerParts): void {
   let waiting = 0
-  app.get<{ Querystring: { sensor?: string; limit: string } }>(
+  app.get<{ Querystring: { sensor?: string; state?: ReceiptState; limit: string } }>(
     '/api/v1/receipts',
     {
       config: { access: 'follow uploads' },
@@ -56,7 +57,9 @@ export function addReceiptRoutes(app: FastifyInstance, { storage, isReady }: Ser
       const sensor = subject.sensor === null ? query.sensor : sensorOf(subject, query.sensor)
       if (sensor !== undefined && (await storage.findSensor(sensor)) === null) throw sensorUnknown(sensor)
       const limit = readInteger(LIST, 'limit', query.limit)
-      return { receipts: await storage.listReceipts({ ...(sensor === undefined ? {} : { sensor }), limit }) }
+      const { state } = query
+      const filter = { ...(sensor === undefined ? {} : { sensor }), ...(state === undefined ? {} : { state }) }
+      return { receipts: await storage.listReceipts({ ...filter, limit }) }
     },
   )
   app.get<{ Params: { sha256: string }; Querystring: { sensor?: string; wait: string } }>(
@@ -67,7 +70,7 @@ export function addReceiptRoutes(app: FastifyInstance, { storage, isReady }: Ser
       schema: {
         summary: 'The receipt of one upload: what became of it.',
         description:
-          'State "received": the bytes are durable and wait to be counted. "counted": their packets are in the answers. "quarantined": nothing of it counts; error_code and error_message say why. A script learns the end with wait.',
+          'State "received": the bytes are durable and wait to be counted. "counted": their packets are in the answers. "quarantined": nothing of it counts; error_code and error_message say why. "held": it holds what the uploads in overlaps_with hold, and waits for accept or withdraw. "withdrawn": the operator took it out of the answers. A script learns the end with wait.',
         params: SHA256_PARAMS,
         querystring: parametersJsonSchema(ONE),
         response: { 200: rowJsonSchema(RECEIPT), '4xx': ERROR_SCHEMA },

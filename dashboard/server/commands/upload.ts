@@ -1,0 +1,112 @@
+import { LOCAL_ACTOR } from '../../../schemas/audit.ts'
+import { RECEIPT_STATES, type Receipt, type ReceiptState } from '../../../schemas/catalog.ts'
+import type { Command, CommandArguments } from '../../../schemas/command.ts'
+import { TelescopeError } from '../../../schemas/errors.ts'
+import { administer } from '../hub-client.ts'
+import { Inbox } from '../inbox.ts'
+import { UploadDecisions } from '../upload-decisions.ts'
+import { DATA_DEFAULT, textOption } from './options.ts'
+import { printTable } from './print-table.ts'
+
+const LIMIT = 1000
+const ACTIONS = ['accept', 'withdraw', 'retry'] as const
+type Action = (typeof ACTIONS)[number]
+
+export const command: Command = {
+  summary: 'list uploads of a hub, and decide about those that were not counted or should not be',
+  usage: `hirundo upload list [--state STATE] [--sensor ID] [--data DIR] [--json]
+hirundo upload accept SHA256 --sensor ID [--data DIR] [--json]
+hirundo upload withdraw SHA256 --sensor ID [--data DIR] [--json]
+hirundo upload retry SHA256 --sensor ID [--data DIR] [--json]
+
+Works on the hub that runs on the data folder, or on the folder itself when none runs. Decisions are in the audit log.
+
+  accept       counts an upload that is held because another one holds the same traffic, or that was withdrawn
+  withdraw     takes a counted or held upload out of the numbers; receipt and bytes stay. When its content was also
+               sent in another form, that upload keeps the content in the numbers: withdraw it as well
+  retry        tries a quarantined upload again
+  --state      ${RECEIPT_STATES.join(', ')}
+  --sensor ID  the sensor that sent it
+  --data DIR   data folder of the hub, default ${DATA_DEFAULT}
+  --json       print one JSON object`,
+  options: {
+    state: { type: 'string' },
+    sensor: { type: 'string' },
+    data: { type: 'string', default: DATA_DEFAULT },
+    json: { type: 'boolean', default: false },
+  },
+  async run(args) {
+    const [action, ...names] = args.positionals
+    if (action === 'list' && names.length === 0) return await list(args)
+    if (isAction(action) && names.length === 1) return await decide(action, names[0]!, args)
+    throw new TelescopeError(
+      'USAGE',
+      'upload: say "upload list", or "upload accept", "withdraw" or "retry" with a SHA-256; see hirundo upload --help',
+    )
+  },
+}
+
+function isAction(text: string | undefined): text is Action {
+  return (ACTIONS as readonly (string | undefined)[]).includes(text)
+}
+
+async function list({ values }: CommandArguments): Promise<number> {
+  const filter = {
+    ...(values['state'] === undefined ? {} : { state: stateOption(textOption(values, 'state')) }),
+    ...(values['sensor'] === undefined ? {} : { sensor: textOption(values, 'sensor') }),
+  }
+  const { receipts } = await administer<{ receipts: Receipt[] }>(
+    textOption(values, 'data'),
+    { method: 'GET', path: `/api/v1/receipts?${new URLSearchParams({ ...filter, limit: String(LIMIT) })}` },
+    async storage => ({ receipts: await storage.listReceipts({ ...filter, limit: LIMIT }) }),
+  )
+  if (values['json']) process.stdout.write(`${JSON.stringify({ receipts })}\n`)
+  else {
+    printTable(
+      ['received', 'sensor', 'sha256', 'kind', 'state', 'packets', 'error'],
+      receipts.map(receipt => [
+        receipt.received_at,
+        receipt.sensor,
+        receipt.sha256,
+        receipt.kind,
+        receipt.state,
+        String(receipt.packet_count ?? ''),
+        receipt.error_message ?? '',
+      ]),
+    )
+  }
+  return 0
+}
+
+async function decide(action: Action, name: string, { values }: CommandArguments): Promise<number> {
+  const sha256 = name.toLowerCase()
+  if (!/^[0-9a-f]{64}$/.test(sha256)) {
+    throw new TelescopeError('USAGE', `upload "${name}" is not named by a SHA-256 of 64 hexadecimal digits`)
+  }
+  const decision = { sensor: textOption(values, 'sensor'), sha256, actor: LOCAL_ACTOR }
+  const receipt = await administer<Receipt>(
+    textOption(values, 'data'),
+    {
+      method: 'POST',
+      path: `/api/v1/receipts/${sha256}/${action}?${new URLSearchParams({ sensor: decision.sensor })}`,
+    },
+    async (storage, folder) => {
+      const decisions = new UploadDecisions({ storage, inbox: new Inbox(folder, true), onReceived: () => {} })
+      return action === 'withdraw' ? await decisions.withdraw(decision) : await decisions.reopen(action, decision)
+    },
+  )
+  if (values['json']) process.stdout.write(`${JSON.stringify(receipt)}\n`)
+  else {
+    const next = receipt.state === 'received' ? ': the hub counts it next' : ''
+    process.stdout.write(`upload ${sha256} of sensor ${decision.sensor} is ${receipt.state}${next}\n`)
+  }
+  return 0
+}
+
+function stateOption(text: string): ReceiptState {
+  const state = RECEIPT_STATES.find(known => known === text)
+  if (state) return state
+  throw new TelescopeError('USAGE', `option --state is "${text}", expected ${RECEIPT_STATES.join(', ')}`, {
+    option: 'state',
+  })
+}
