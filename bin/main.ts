@@ -18,6 +18,8 @@ const COMMANDS: Readonly<Record<string, Load | Readonly<Record<string, Load>>>> 
   sensor: {
     add: () => import('../dashboard/server/commands/sensor-add.ts'),
     list: () => import('../dashboard/server/commands/sensor-list.ts'),
+    health: () => import('../dashboard/server/commands/sensor-health.ts'),
+    run: () => import('../collector/commands/sensor-run.ts'),
   },
   token: () => import('../dashboard/server/commands/token.ts'),
   report: () => import('../dashboard/server/commands/report.ts'),

@@ -9,6 +9,8 @@ interface BatchUpload {
   readonly sha256: string
   readonly byteCount: number
   readonly body: Readable
+  /** Lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>
   readonly signal: AbortSignal
 }
 
@@ -17,13 +19,21 @@ interface BatchUpload {
  * the digest that names the upload is of the compressed bytes.
  * @throws HUB_UNREACHABLE when there is no answer; errors of the body as they come
  */
-export async function putBatch({ hub, identity, sha256, byteCount, body, signal }: BatchUpload): Promise<HubAnswer> {
+export async function putBatch({
+  hub,
+  identity,
+  sha256,
+  byteCount,
+  body,
+  headers,
+  signal,
+}: BatchUpload): Promise<HubAnswer> {
   return await askHub({
     hub,
     identity,
     method: 'PUT',
     path: `api/v1/batches/${sha256}`,
-    headers: { 'content-type': 'application/gzip', 'content-length': String(byteCount) },
+    headers: { ...headers, 'content-type': 'application/gzip', 'content-length': String(byteCount) },
     body,
     signal,
   })

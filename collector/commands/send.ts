@@ -4,6 +4,9 @@ import { parseHubUrl } from '../hub-request.ts'
 import { readIdentity } from '../identity.ts'
 import { sendSpool } from '../send.ts'
 
+/** A hub counts within seconds; a busy one may take longer, and the receipts say so. */
+const FOLLOW_MS = 10_000
+
 export const command: Command = {
   summary: 'sends batches to the hub',
   usage: `hirundo send --spool DIR --hub URL --identity FILE [--watch]
@@ -11,7 +14,9 @@ export const command: Command = {
 Sends the batches in DIR (the folder that hirundo collect --out fills) to the hub, oldest first, each compressed with
 gzip. A batch is removed when its receipt is in DIR/receipts, under the name of the batch; the sha256 inside is that of
 the bytes as sent, by which the hub knows it. What the hub refuses at once goes to DIR/refused with the reason; what it finds wrong when
-it counts stands in its receipts (GET /api/v1/receipts). Safe to run for ever, from cron, and twice at once.
+it counts is asked for at the end, for some seconds, or meanwhile with --watch, and kept in DIR/receipts. Batches are
+numbered (DIR/sequence.json), so that the hub sees what never came. Safe to run for ever and from cron; of two at once
+the second leaves the spool to the first.
 
   --spool DIR       folder with batches
   --hub URL         address of the hub, such as https://hub.example
@@ -19,7 +24,7 @@ it counts stands in its receipts (GET /api/v1/receipts). Safe to run for ever, f
   --watch           keep running: wait for new batches, for a DIR that is not there yet, and for the hub when it
                     does not answer
 
-Exit status: 0 the spool is empty; 3 a batch was refused; 1 the hub could not be reached, all batches stay in place;
+Exit status: 0 the spool is empty; 3 a batch was refused, or is not counted by the hub; 1 the hub could not be reached, all batches stay in place;
 2 wrong usage, or a token that the hub does not take.`,
   options: {
     spool: { type: 'string' },
@@ -48,9 +53,12 @@ Exit status: 0 the spool is empty; 3 a batch was refused; 1 the hub could not be
         watch: values['watch'] === true,
         signal: stop.signal,
         note,
+        followMs: values['watch'] === true ? 0 : FOLLOW_MS,
       })
-      process.stdout.write(`${summary.sent} batches sent, ${summary.refused} refused, ${summary.waiting} waiting\n`)
-      return summary.refused > 0 ? EXIT_STATUS.input : 0
+      const { sent, refused, waiting, followed } = summary
+      const known = followed ? `; ${followed.counted} counted, ${followed.wrong} not, ${followed.open} not yet` : ''
+      process.stdout.write(`${sent} batches sent, ${refused} refused, ${waiting} waiting${sent > 0 ? known : ''}\n`)
+      return refused > 0 || (followed?.wrong ?? 0) > 0 ? EXIT_STATUS.input : 0
     } finally {
       process.off('SIGINT', abort)
       process.off('SIGTERM', abort)
