@@ -27,6 +27,8 @@ const COMMANDS: Readonly<Record<string, Load | Readonly<Record<string, Load>>>> 
     invite: () => import('../dashboard/server/commands/sensor-invite.ts'),
     keys: () => import('../dashboard/server/commands/sensor-keys.ts'),
     revoke: () => import('../dashboard/server/commands/sensor-revoke.ts'),
+    health: () => import('../dashboard/server/commands/sensor-health.ts'),
+    run: () => import('../collector/commands/sensor-run.ts'),
   },
   token: () => import('../dashboard/server/commands/token.ts'),
   upload: () => import('../dashboard/server/commands/upload.ts'),

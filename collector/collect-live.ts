@@ -22,6 +22,10 @@ interface LiveRequest extends Omit<CollectRequest, 'captures' | 'declared' | 'jo
   /** The file to follow, or the folder to watch. */
   readonly path: string
   readonly mode: 'follow' | 'watch'
+  /** Whoever heeds signals already hands this in; by default signals are heeded here. */
+  readonly stop?: Stop
+  /** Given what ends a wait at once, for whoever hands in `stop`. */
+  readonly onWake?: (wake: () => void) => void
 }
 
 /**
@@ -40,7 +44,8 @@ export async function collectLive(request: LiveRequest): Promise<CollectSummary>
     note(line)
   }
   const waker = new ChangeWaker(mode === 'watch' ? path : dirname(path))
-  const stop = stopOnSignal(tell, () => waker.wake())
+  const stop = request.stop ?? stopOnSignal(tell, () => waker.wake())
+  request.onWake?.(() => waker.wake())
   let reader: LiveReader
   try {
     state.open(tell)
@@ -60,7 +65,7 @@ export async function collectLive(request: LiveRequest): Promise<CollectSummary>
     state.close()
   } finally {
     progress.clear()
-    stop.release()
+    if (request.stop === undefined) stop.release()
     waker.close()
   }
   const seconds = (performance.now() - startedAt) / 1000

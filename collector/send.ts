@@ -1,11 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ERROR_CODES, type ErrorCode, TelescopeError } from '../schemas/errors.ts'
+import { formatSequence } from '../schemas/upload-sequence.ts'
+import { batchSensor } from './batch-sensor.ts'
+import { ClockSkew } from './clock-skew.ts'
 import { compressBatch } from './compressed-batch.ts'
 import { errorOfAnswer, notAHub } from './hub-answer.ts'
 import type { HubAnswer } from './hub-request.ts'
 import type { Identity } from './identity.ts'
 import { receiptFault } from './receipt-check.ts'
+import { ReceiptFollower } from './receipt-follower.ts'
 import { uploadResumably } from './resumable-upload.ts'
+import { SequenceLedger } from './sequence-ledger.ts'
 import { Spool, spoolError } from './spool.ts'
 
 export interface SendRequest {
@@ -21,12 +26,22 @@ export interface SendRequest {
   readonly retryMs?: number
   /** How often a watched spool is looked at; tests make it small. */
   readonly watchMs?: number
+  /** Without watch: how long to ask, at the end, what became of the batches. */
+  readonly followMs?: number
+  /** Bytes of batches that may wait; beyond it the oldest are given up. Default: no bound. */
+  readonly spoolBytesMax?: number
+  /** Receipts kept; default: all. */
+  readonly receiptsMax?: number
+  /** Told of each batch that the hub has received. */
+  readonly onSent?: (batch: string) => void
 }
 
 interface SendSummary {
   readonly sent: number
   readonly refused: number
   readonly waiting: number
+  /** What became of the batches, as far as it was asked for. */
+  readonly followed?: { readonly counted: number; readonly wrong: number; readonly open: number }
 }
 
 /** Failures in a row after which a run that does not watch gives up: about half a minute with waits of 1, 2, 4 … s. */
@@ -56,29 +71,67 @@ export async function sendSpool(request: SendRequest): Promise<SendSummary> {
   const spool = new Spool(request.spool)
   const watchMs = request.watchMs ?? WATCH_MS
   if (request.watch && !(await appears(spool, watchMs, request))) return { sent: 0, refused: 0, waiting: 0 }
+  const ledger = await openLedger(spool, watchMs, request)
+  if (ledger === null) return { sent: 0, refused: 0, waiting: spool.exists ? spool.waiting().length : 0 }
+  const follower = new ReceiptFollower(spool)
+  const keeper = request.watch
+    ? setInterval(() => quietly(() => evictOldest(spool, ledger, request)), watchMs)
+    : undefined
+  try {
+    if (request.watch) follower.takeUp()
+    return await emptySpool({ spool, ledger, follower, skew: new ClockSkew() }, request)
+  } finally {
+    clearInterval(keeper)
+    ledger.close()
+  }
+}
+
+interface Sending {
+  readonly spool: Spool
+  readonly ledger: SequenceLedger
+  readonly follower: ReceiptFollower
+  readonly skew: ClockSkew
+}
+
+async function emptySpool(sending: Sending, request: SendRequest): Promise<SendSummary> {
+  const { spool, ledger, follower } = sending
+  const watchMs = request.watchMs ?? WATCH_MS
   const summary = { sent: 0, refused: 0 }
   let failures = 0
   /** Failures of each batch, so that one that the hub stumbles over does not keep the others waiting. */
   const failuresOf = new Map<string, number>()
   for (;;) {
-    const sha256 = leastFailed(spool.waiting(), failuresOf)
-    if (request.signal.aborted || (sha256 === undefined && !request.watch)) break
+    if (request.signal.aborted) break
+    evictOldest(spool, ledger, request)
+    const waiting = spool.waiting()
+    ledger.assign(waiting)
+    const sha256 = leastFailed(waiting, failuresOf)
+    if (sha256 === undefined && !request.watch) break
     if (sha256 === undefined) {
+      await follower.look(request)
       await pause(watchMs, request.signal)
       continue
     }
-    const outcome = await sendOne(spool, sha256, request)
+    const outcome = await sendOne(sending, sha256, request)
     if (outcome.kind === 'retry') {
       failures++
       failuresOf.set(sha256, (failuresOf.get(sha256) ?? 0) + 1)
       if (request.signal.aborted) break
       if (failures >= TRIES_MAX && !request.watch) throw giveUp(outcome.why, spool.waiting().length)
+      // The first failure, and then ever more seldom.
+      if (request.watch && (failures & (failures - 1)) === 0) {
+        request.note(`${outcome.why.message}; ${waiting.length} batches wait, trying again [${outcome.why.code}]`)
+      }
       await pause(retryDelay(request.retryMs ?? RETRY_MS, failures), request.signal)
       continue
     }
+    if (failures > 0 && request.watch) request.note(`hub ${request.hub.origin}: answers again`)
     failures = 0
     if (outcome.kind === 'received') {
       spool.settle(sha256, outcome.receipt)
+      follower.follow(sha256, outcome.receipt)
+      if (request.receiptsMax !== undefined) spool.pruneReceipts(request.receiptsMax)
+      request.onSent?.(sha256)
       summary.sent++
     } else if (outcome.kind === 'refused') {
       const { code, message } = outcome
@@ -87,7 +140,59 @@ export async function sendSpool(request: SendRequest): Promise<SendSummary> {
       request.note(`batch ${sha256}: refused: ${message} [${code}]; it is in ${spool.path}/refused`)
     }
   }
-  return { ...summary, waiting: spool.waiting().length }
+  const followed = request.followMs ? { followed: await follower.end(request, request.followMs) } : {}
+  return { ...summary, waiting: spool.waiting().length, ...followed }
+}
+
+/** The batch that is on its way; it is not evicted. */
+const underWay = new WeakMap<Spool, string>()
+
+/** Gives up the oldest batches beyond what may wait, with a note: the hub hears of them with the next upload. */
+function evictOldest(spool: Spool, ledger: SequenceLedger, { spoolBytesMax, note }: SendRequest): void {
+  if (spoolBytesMax === undefined || !spool.exists) return
+  const waiting = spool.waiting().map(sha256 => ({ sha256, bytes: spool.batchBytes(sha256) }))
+  let bytes = waiting.reduce((sum, batch) => sum + batch.bytes, 0)
+  if (bytes <= spoolBytesMax) return
+  ledger.assign(waiting.map(({ sha256 }) => sha256))
+  let count = 0
+  for (const batch of waiting) {
+    // The newest stays, however large it is.
+    if (bytes <= spoolBytesMax || batch === waiting.at(-1)) break
+    if (underWay.get(spool) === batch.sha256) continue
+    ledger.evict(batch.sha256)
+    bytes -= batch.bytes
+    count++
+  }
+  if (count > 0) {
+    note(
+      `spool ${spool.path}: full (${spoolBytesMax} bytes): ${count} of the oldest batches were given up, their packets are lost; the hub will be told`,
+    )
+  }
+}
+
+/** What fails beside the sending is met by the sending, too, which tells it. */
+function quietly(work: () => void): void {
+  try {
+    work()
+  } catch {
+    // See above.
+  }
+}
+
+/** @returns null when another process sends, or when told to stop while waiting for it to end */
+async function openLedger(spool: Spool, watchMs: number, request: SendRequest): Promise<SequenceLedger | null> {
+  let isTold = false
+  for (;;) {
+    try {
+      return new SequenceLedger(spool.path)
+    } catch (error) {
+      if (!(error instanceof TelescopeError) || error.code !== 'DATA_IN_USE') throw error
+      if (!isTold) request.note(error.message)
+      isTold = true
+      if (!request.watch || request.signal.aborted) return null
+      await pause(watchMs, request.signal)
+    }
+  }
 }
 
 /**
@@ -108,26 +213,46 @@ function leastFailed(waiting: readonly string[], failuresOf: ReadonlyMap<string,
 }
 
 async function sendOne(
-  spool: Spool,
+  { spool, ledger, skew }: Sending,
   sha256: string,
-  { hub, identity, signal, retryMs = RETRY_MS }: SendRequest,
+  { hub, identity, signal, note, retryMs = RETRY_MS }: SendRequest,
 ): Promise<Outcome> {
   let answer: HubAnswer
   let sentSha256: string
+  const sequence = ledger.sequenceOf(sha256)
+  underWay.set(spool, sha256)
   try {
+    const wrong = await wrongSensor(spool.batchPath(sha256), identity)
+    if (wrong !== null) return wrong
     const batch = await compressBatch(spool.batchPath(sha256), sha256, { signal })
     if (batch === null) return damaged(sha256)
     sentSha256 = batch.sha256
+    const askedAt = Date.now()
+    const headers = { ...formatSequence(sequence), date: new Date(askedAt).toUTCString() }
     // That is no Content-Encoding, which whoever is on the way may undo: the digest is of the compressed bytes.
     const contentType = 'application/gzip'
     // One failure without progress ends it: others wait, and the hub knows the batch again.
     const tries = { triesMax: 1, retryMs }
-    answer = await uploadResumably({ hub, identity, kind: 'batch', ...batch, contentType, signal, ...tries })
+    answer = await uploadResumably({ hub, identity, kind: 'batch', ...batch, contentType, headers, signal, ...tries })
+    const told = skew.see(answer.headers.date, askedAt)
+    if (told !== null) note(told)
   } catch (error) {
     if (signal.aborted || (error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'gone' }
     return { kind: 'retry', why: spoolError(error, spool.path) }
+  } finally {
+    underWay.delete(spool)
   }
-  return judge(answer, sentSha256, hub, identity)
+  const outcome = judge(answer, sentSha256, hub, identity)
+  if (outcome.kind === 'received') ledger.told(sequence.gone)
+  return outcome
+}
+
+/** The hub would take its bytes, and never count them. */
+async function wrongSensor(path: string, identity: Identity): Promise<Outcome | null> {
+  const sensor = await batchSensor(path)
+  if (sensor === null || sensor === identity.sensor) return null
+  const message = `batch: it is of sensor "${sensor}", and the identity is of "${identity.sensor}"; send it with that sensor's identity`
+  return { kind: 'refused', code: 'BATCH_SENSOR_MISMATCH', message }
 }
 
 /** Never sent: the hub would count what it was made into, if it can be read at all. */

@@ -19,7 +19,7 @@ import { fileError, syncDirectory } from './durable-file.ts'
 /**
  * The folder that `collect` fills and `send` empties:
  *   <sha256>.arrow            batches, complete and synced
- *   receipts/<sha256>.json    what the hub answered, kept for ever; written before the batch goes. The name is that of
+ *   receipts/<sha256>.json    what the hub said last; written before the batch goes. The name is that of
  *                             the batch; the sha256 inside is of the compressed bytes, by which the hub knows it
  *   refused/<sha256>.arrow    batches that the hub will never take, with the reason beside them as .json
  */
@@ -64,6 +64,30 @@ export class Spool {
     this.#writeJson('receipts', sha256, receipt)
     // It may have gone already when two of us run at once.
     rmSync(this.batchPath(sha256), { force: true })
+  }
+
+  /**
+   * Puts a later state of a receipt in its place.
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL
+   */
+  keepReceipt(sha256: string, receipt: object): void {
+    this.#writeJson('receipts', sha256, receipt)
+  }
+
+  /** Removes the oldest receipts beyond this many; the hub keeps its own for ever. */
+  pruneReceipts(maximum: number): void {
+    const folder = join(this.path, 'receipts')
+    if (!existsSync(folder)) return
+    const names = readdirSync(folder).filter(name => name.endsWith('.json'))
+    if (names.length <= maximum) return
+    const times = names.map(name => ({ name, time: this.#time(join('receipts', name)) }))
+    times.sort((a, b) => a.time - b.time)
+    for (const { name } of times.slice(0, names.length - maximum)) rmSync(join(folder, name), { force: true })
+  }
+
+  /** Bytes of a batch; 0 when it is gone. */
+  batchBytes(sha256: string): number {
+    return statSync(this.batchPath(sha256), { throwIfNoEntry: false })?.size ?? 0
   }
 
   /**

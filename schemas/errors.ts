@@ -207,7 +207,7 @@ export const ERROR_CODES = {
   STATE_INVALID: {
     kind: 'operating',
     status: 500,
-    doc: 'The file that says how far live reading has come cannot be read.',
+    doc: 'The file that says how far live reading has come, or how batches are numbered, cannot be read.',
   },
   STORAGE_FAILED: { kind: 'operating', status: 503, doc: 'The catalog or the lake could not be read or written.' },
   AUDIT_BROKEN: { kind: 'operating', status: 500, doc: 'An entry of the audit log is missing or was changed.' },

@@ -7,6 +7,9 @@ import { type CaptureSendRequest, sendCaptures } from '../send-captures.ts'
 import { requiredOption } from './required-option.ts'
 import { warnOfPlainHttp } from './warn-of-plain-http.ts'
 
+/** A hub counts within seconds; a busy one may take longer, and the receipts say so. */
+const FOLLOW_MS = 10_000
+
 export const command: Command = {
   summary: 'sends batches or captures to the hub',
   usage: `hirundo send --spool DIR --hub URL --identity FILE [--watch]
@@ -15,7 +18,9 @@ hirundo send CAPTURE... --hub URL --identity FILE [--sensor ID] [--wait]
 Sends the batches in DIR (the folder that hirundo collect --out fills) to the hub, oldest first, each compressed with
 gzip. A batch is removed when its receipt is in DIR/receipts, under the name of the batch; the sha256 inside is that of
 the bytes as sent, by which the hub knows it. What the hub refuses at once goes to DIR/refused with the reason; what it finds wrong when
-it counts stands in its receipts (GET /api/v1/receipts). Safe to run for ever, from cron, and twice at once.
+it counts is asked for at the end, for some seconds, or meanwhile with --watch, and kept in DIR/receipts. Batches are
+numbered (DIR/sequence.json), so that the hub sees what never came. Safe to run for ever and from cron; of two at once
+the second leaves the spool to the first.
 
 Or sends raw captures, plain or compressed, and prints what became of each. What is cut off goes on where it was, also
 when the command is run again: the hub knows the file by its SHA-256.
@@ -30,8 +35,8 @@ when the command is run again: the hub knows the file by its SHA-256.
   --sensor ID       the sensor that the captures are of, when the token is bound to none
   --wait            wait until the hub has counted or refused each capture
 
-Exit status: 0 the spool is empty, all captures are received (with --wait: counted); 3 a batch or capture was refused;
-1 the hub could not be reached, everything stays in place; 2 wrong usage, or a key or token that the hub does not take.`,
+Exit status: 0 the spool is empty, all captures are received (with --wait: counted); 3 a batch or capture was refused or is not
+counted; 1 the hub could not be reached, everything stays in place; 2 wrong usage, or a key or token that the hub does not take.`,
   options: {
     spool: { type: 'string' },
     hub: { type: 'string' },
@@ -54,9 +59,12 @@ Exit status: 0 the spool is empty, all captures are received (with --wait: count
       const common = { hub, identity, signal: stop.signal, note }
       if (positionals.length > 0) return await runCaptures(positionals, values, common)
       const spool = requiredOption('send', values, 'spool')
-      const summary = await sendSpool({ spool, watch: values['watch'] === true, ...common })
-      process.stdout.write(`${summary.sent} batches sent, ${summary.refused} refused, ${summary.waiting} waiting\n`)
-      return summary.refused > 0 ? EXIT_STATUS.input : 0
+      const watch = values['watch'] === true
+      const summary = await sendSpool({ spool, watch, followMs: watch ? 0 : FOLLOW_MS, ...common })
+      const { sent, refused, waiting, followed } = summary
+      const known = followed ? `; ${followed.counted} counted, ${followed.wrong} not, ${followed.open} not yet` : ''
+      process.stdout.write(`${sent} batches sent, ${refused} refused, ${waiting} waiting${sent > 0 ? known : ''}\n`)
+      return refused > 0 || (followed?.wrong ?? 0) > 0 ? EXIT_STATUS.input : 0
     } finally {
       process.off('SIGINT', abort)
       process.off('SIGTERM', abort)

@@ -15,6 +15,8 @@ const SENSOR = 'jp-1'
 const TELESCOPE = '198.19.1.0/24'
 const CAPTURE = `${ROOT}fixtures/captures/masscan-syn-23.pcap`
 const PACKETS = 64
+/** A hub on a busy machine may count later than `send` asks. */
+const SENT = /^1 batches sent, 0 refused, 0 waiting; [01] counted, 0 not, [01] not yet\n$/
 
 let folder: string
 let data: string
@@ -92,12 +94,12 @@ afterAll(async () => {
 describe('a batch that travels to a hub', () => {
   it('is compressed on the way, and its receipt lies under its own name', async () => {
     const spool = freshSpool()
-    expect(await send(spool)).toMatchObject({ status: 0, stdout: '1 batches sent, 0 refused, 0 waiting\n' })
+    expect(await send(spool)).toMatchObject({ status: 0, stdout: expect.stringMatching(SENT) })
     const receipt = JSON.parse(readFileSync(receiptPath(spool), 'utf8')) as Receipt
     expect(receipt.byte_count).toBeLessThan(batch.length / 3)
     first = await settled(receipt.sha256)
     expect(first).toMatchObject({ state: 'counted', content_sha256: name, packet_count: PACKETS, duplicate_of: null })
-    expect(readdirSync(spool)).toEqual(['receipts'])
+    expect(readdirSync(spool)).toEqual(['receipts', 'sequence.json'])
     expect(await packetsCounted()).toBe(PACKETS)
   })
 

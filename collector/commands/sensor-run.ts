@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs'
+import type { Command } from '../../schemas/command.ts'
+import { parseConfig } from '../../schemas/config.ts'
+import { TelescopeError } from '../../schemas/errors.ts'
+import { SENSOR_CONFIG } from '../../schemas/sensor-config.ts'
+
+export const command: Command = {
+  summary: 'collects and sends, for ever, at the sensor',
+  usage: `hirundo sensor run --config FILE
+
+Reads captures as they grow and are rotated, and sends what they come to, until a signal. May be killed at any moment
+and started again: each packet is counted once. Batches wait in the spool while the hub is away; their numbers tell the
+hub what never came. One line an event goes to standard error.
+
+FILE is one JSON object with these members:
+
+${Object.entries(SENSOR_CONFIG)
+  .map(([name, field]) => `  ${name.padEnd(20)} ${field.doc}${'required' in field ? ' Required.' : ''}`)
+  .join('\n')}
+
+Exit status: 0 told to stop; 2 the configuration or a file that it names is wrong; 1 a failure of the machine.`,
+  options: { config: { type: 'string' } },
+  async run({ values, positionals }) {
+    if (positionals.length > 0) throw new TelescopeError('USAGE', `sensor run: "${positionals[0]}" is not expected`)
+    const path = values['config']
+    if (typeof path !== 'string') throw new TelescopeError('USAGE', 'sensor run: --config is missing')
+    const config = parseConfig(readConfig(path), SENSOR_CONFIG, path)
+    const { runSensor } = await import('../run-sensor.ts')
+    await runSensor(config)
+    return 0
+  },
+}
+
+function readConfig(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    const { message } = error as Error
+    throw new TelescopeError('CONFIG_INVALID', `configuration ${path}: cannot be read (${message})`, { path }, error)
+  }
+}
