@@ -50,6 +50,7 @@ export const ERROR_CODES = {
   },
   UNAUTHENTICATED: { kind: 'usage', status: 401, doc: 'No token, or one that is unknown or revoked.' },
   FORBIDDEN: { kind: 'usage', status: 403, doc: 'The token is valid but does not allow this.' },
+  QUOTA_EXCEEDED: { kind: 'operating', status: 429, doc: 'The sensor has used up its share of the hub for now.' },
   SENSOR_UNKNOWN: { kind: 'usage', status: 404, doc: 'No sensor of this name is registered.' },
   SENSOR_EXISTS: { kind: 'usage', status: 409, doc: 'A sensor of this name is registered already.' },
   PREFIX_OVERLAPS: { kind: 'usage', status: 409, doc: 'A dark prefix overlaps one that another sensor has.' },

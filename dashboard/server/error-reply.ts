@@ -36,11 +36,13 @@ export function notFound(request: FastifyRequest): TelescopeError {
 
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toTelescopeError(error, request)
-  // Being asked while it stops is nothing to look into.
+  // Being asked while it stops is nothing to look into, nor is a sensor that sends too much.
   const isOurs = known.kind === 'bug' || known.kind === 'operating'
-  if (isOurs && known.code !== 'NOT_READY') request.log.error({ err: error }, known.code)
+  if (isOurs && known.code !== 'NOT_READY' && known.code !== 'QUOTA_EXCEEDED')
+    request.log.error({ err: error }, known.code)
   if (known.code === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer')
   if (known.code === 'NOT_READY' || known.code === 'DISK_FULL') reply.header('retry-after', '30')
+  if (known.code === 'QUOTA_EXCEEDED') reply.header('retry-after', String(known.details['retry_after_seconds']))
   reply.header('cache-control', 'no-store')
   return reply
     .code(known.status)

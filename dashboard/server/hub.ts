@@ -13,6 +13,7 @@ import { builtFile } from './package-root.ts'
 import { ParsePool } from './parse-pool.ts'
 import { Receiver } from './receive.ts'
 import { Sessions } from './sessions.ts'
+import { QuotaKeeper, UPLOAD_QUOTAS, type UploadQuotas } from './upload-quotas.ts'
 
 interface HubOptions {
   /** Data folder; made when missing. */
@@ -26,6 +27,8 @@ interface HubOptions {
   readonly names: readonly string[]
   readonly openReading: boolean
   readonly keepCaptures: boolean
+  /** Of each sensor; UPLOAD_QUOTAS unless said. */
+  readonly quotas?: UploadQuotas
   readonly logger: NonNullable<FastifyServerOptions['logger']>
   demo?(): Status['demo']
 }
@@ -75,12 +78,14 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
     onBroken,
   })
   const receiver = new Receiver({ storage, folder, space: diskSpace, onReceived: () => counter.notify(), onBroken })
+  const quotas = new QuotaKeeper(options.quotas ?? UPLOAD_QUOTAS, since => storage.uploadUsage(since))
   const sessions = new Sessions(storage)
   const listeners: Listeners = new Listeners(isLocal =>
     buildServer({
       storage,
       folder,
       receiver,
+      quotas,
       sessions,
       names: options.names,
       openReading: options.openReading,

@@ -12,6 +12,7 @@ import { Receiver } from '../../dashboard/server/receive.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
 import type { ServerParts } from '../../dashboard/server/server-parts.ts'
 import { Sessions } from '../../dashboard/server/sessions.ts'
+import { QuotaKeeper, UPLOAD_QUOTAS } from '../../dashboard/server/upload-quotas.ts'
 import type { ErrorBody, ErrorCode } from '../../schemas/errors.ts'
 
 /** A server on a real storage in a folder of its own, with two sensors and a token of each kind; nothing is counted. */
@@ -65,6 +66,7 @@ export async function openTestHub(
       onReceived: () => {},
       onBroken: error => broken.push(error),
     }),
+    quotas: new QuotaKeeper(UPLOAD_QUOTAS, since => storage.uploadUsage(since)),
     sessions,
     names: [],
     openReading: false,
