@@ -15,13 +15,11 @@ import { type MadeUpload, makeCapture } from './upload-maker.ts'
 
 /** What touches the disk on the way from the socket to the lake. */
 const CALLS = ['fsync', 'fdatasync', 'rename', 'unlink', 'write', 'pwrite64', 'openat', 'ftruncate', 'mkdir']
-/** Of the sweep in its short form: the syncs of file, folders and catalog in the one thread, and the rename. */
+/** Of the sweep in its short form: the first syncs and the rename. */
 const SHORT_CALLS: readonly (readonly [call: string, nth: number])[] = [
   ['fsync', 1],
   ['fsync', 2],
   ['rename', 1],
-  ['fsync', 3],
-  ['fsync', 4],
 ]
 /** A call that happens more often than this in one upload is a loop, and the next round is another call's. */
 const NTH_MAX = 60
