@@ -29,6 +29,7 @@ import { redoSourceEconomies } from './source-economy.ts'
 import type { Scope, Storage } from './storage.ts'
 import { addToken, findToken, listTokens, revokeToken } from './tokens.ts'
 import { checkReopening, reopenUpload } from './upload-state.ts'
+import { readUploadUsage } from './upload-usage.ts'
 import { withdrawUpload } from './withdraw.ts'
 
 export interface StorageOptions {
@@ -113,6 +114,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     recordReceived: upload => receipts.record(upload),
     listReceipts: filter => listReceipts(database, filter),
     pending: limit => pendingReceipts(database, limit),
+    uploadUsage: since => readUploadUsage(database, since),
     quarantine: (sensor, sha256, error) => quarantineReceipt(database, sensor, sha256, error),
     findContent: (sensor, contentSha256) => database.read(session => findContent(session, sensor, contentSha256)),
     countGroup(uploads) {

@@ -177,12 +177,16 @@ export function listReceipts(
   )
 }
 
-/** Received and not yet counted, oldest first. */
+/**
+ * Received and not yet counted: of each sensor in turn its oldest, then of each its next. However much one sensor has
+ * sent, it is one of those that get a turn.
+ */
 export function pendingReceipts(database: Database, limit: number): Promise<Receipt[]> {
   return database.read(session =>
     session.api(
       RECEIPT,
-      sql`SELECT * FROM receipt WHERE state = ${receiptState('received')} ORDER BY received_at, upload_id, sensor, sha256 LIMIT ${bind('int64', limit)}`,
+      sql`SELECT * FROM receipt WHERE state = ${receiptState('received')}
+        ORDER BY row_number() OVER (PARTITION BY sensor ORDER BY received_at, upload_id, sha256), received_at, sensor LIMIT ${bind('int64', limit)}`,
     ),
   )
 }

@@ -73,8 +73,13 @@ export interface Storage {
   recordReceived(upload: NewUpload): Promise<{ receipt: Receipt; created: boolean }>
   /** Newest first. */
   listReceipts(filter: { sensor?: string; state?: ReceiptState; limit: number }): Promise<Receipt[]>
-  /** Uploads received and not yet counted, oldest first. */
+  /** Uploads received and not yet counted: of each sensor in turn its oldest, then of each its next. */
   pending(limit: number): Promise<Receipt[]>
+  /**
+   * What each sensor has sent and what of it waits; sensors without either are left out.
+   * @param since Unix seconds
+   */
+  uploadUsage(since: number): Promise<UploadUsage[]>
 
   // --- counted
   /**
@@ -194,6 +199,15 @@ export interface UploadDecision {
   readonly sha256: string
   /** Who decides, for the audit log. */
   readonly actor: string
+}
+
+export interface UploadUsage {
+  readonly sensor: string
+  /** Received since the time asked for, whatever became of them. */
+  readonly upload_count: number
+  readonly byte_count: number
+  /** Received at any time and not yet counted. */
+  readonly pending_count: number
 }
 
 export interface ParsedUpload {

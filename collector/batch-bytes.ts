@@ -24,12 +24,17 @@ const FLAG = { headerCrc: 2, extra: 4, name: 8, comment: 16, reserved: 0xe0 } as
 const RATIO_MAX = 1000
 /** The ratio is judged only after this much content. */
 const RATIO_JUDGED_FROM_BYTES = 1024 * 1024
+/**
+ * Content of a compressed batch, which lies in memory whole: twice the most that our own collector can put into one
+ * (PACKETS_PER_BATCH_MAX flows of 120 bytes).
+ */
+const CONTENT_BYTES_MAX = 64 * 1024 * 1024
 
 /**
- * Reads a batch file and decompresses it where it is compressed. Memory: the file, and its content as far as it is
- * real, each at most BATCH_BYTES_MAX.
+ * Reads a batch file and decompresses it where it is compressed. Memory: the file, at most BATCH_BYTES_MAX, and its
+ * content as far as it is real, at most CONTENT_BYTES_MAX.
  * @throws BODY_TOO_LARGE when the file is larger than BATCH_BYTES_MAX; COMPRESSION_INVALID when it is anything but one
- *   complete gzip stream; COMPRESSION_BOMB when its content is larger than BATCH_BYTES_MAX or denser than RATIO_MAX
+ *   complete gzip stream; COMPRESSION_BOMB when its content is larger than CONTENT_BYTES_MAX or denser than RATIO_MAX
  */
 export function readBatchBytes(path: string): Uint8Array {
   const { size } = statSync(path)
@@ -76,7 +81,7 @@ function deflateStart(bytes: Buffer): number {
 }
 
 function inflate(bytes: Buffer, start: number): { content: Uint8Array; consumed: number } {
-  const contentBytesMax = Math.min(BATCH_BYTES_MAX, Math.max(RATIO_JUDGED_FROM_BYTES, RATIO_MAX * bytes.length))
+  const contentBytesMax = Math.min(CONTENT_BYTES_MAX, Math.max(RATIO_JUDGED_FROM_BYTES, RATIO_MAX * bytes.length))
   try {
     // One buffer for all of it, and a byte that must stay free; the system gives memory only to what is written.
     const options = { chunkSize: contentBytesMax + 1, maxOutputLength: contentBytesMax, info: true }

@@ -1,8 +1,8 @@
-import { BATCH_METADATA_KEY, FLOWS_PER_BATCH_MAX } from '../schemas/batch.ts'
+import { BATCH_METADATA_KEY, FLOWS_PER_RECORD_BATCH } from '../schemas/batch.ts'
 import { type PhysicalColumn, physicalColumns } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { FLOW } from '../schemas/flow.ts'
-import { decodeLz4Frame } from '../schemas/lz4-frame.ts'
+import { decodeLz4FrameInto } from '../schemas/lz4-frame.ts'
 import { FlatTable } from './flatbuffer.ts'
 
 /**
@@ -35,6 +35,8 @@ const TIMESTAMP = { unit: 0, timezone: 1 } as const
 const UNIT_MICROSECOND = 2
 /** Entries of the schema's metadata that are looked at. */
 const METADATA_ENTRIES_MAX = 16
+/** Ten thousand spans, which is what may be in it, take a million bytes. */
+const METADATA_BYTES_MAX = 2 * 1024 * 1024
 
 const COLUMNS = physicalColumns(FLOW)
 const BIT_WIDTHS: Partial<Record<PhysicalColumn['type'], number>> = {
@@ -62,6 +64,8 @@ export class BatchReader {
   readonly metadata: string | undefined
   #bytes: Uint8Array
   #position = 0
+  /** Room to decompress a column each, used again: the bytes of a small stream can name very many rows. */
+  readonly #rooms: Uint8Array[] = []
 
   /** @throws BATCH_INVALID, here and in `next`, when the stream is not complete or not of FLOW's columns */
   constructor(bytes: Uint8Array) {
@@ -76,7 +80,7 @@ export class BatchReader {
     })
   }
 
-  /** The next record batch; null at the end. The columns are views into the bytes given. */
+  /** The next record batch; null at the end. Its columns are good until the next call. */
   next(): ReadRows | null {
     const message = this.#message()
     if (message === null) return null
@@ -88,7 +92,7 @@ export class BatchReader {
       this.#position += bodyLength
       const batch = message.table(MESSAGE.header)
       if (batch === null) invalid('an empty record batch')
-      return readRows(batch, body)
+      return readRows(batch, body, this.#rooms)
     })
   }
 
@@ -146,15 +150,17 @@ function metadataText(schema: FlatTable): string | undefined {
   const count = Math.min(schema.count(SCHEMA.metadata), METADATA_ENTRIES_MAX)
   for (let index = 0; index < count; index++) {
     const entry = schema.tableAt(SCHEMA.metadata, index)
-    if (entry.text(KEY_VALUE.key) === BATCH_METADATA_KEY) return entry.text(KEY_VALUE.value) ?? undefined
+    if (entry.text(KEY_VALUE.key) === BATCH_METADATA_KEY)
+      return entry.text(KEY_VALUE.value, METADATA_BYTES_MAX) ?? undefined
   }
   return undefined
 }
 
-function readRows(batch: FlatTable, body: Uint8Array): ReadRows {
+function readRows(batch: FlatTable, body: Uint8Array, rooms: Uint8Array[]): ReadRows {
   const rowCount = batch.int64(RECORD_BATCH.length)
-  if (rowCount > FLOWS_PER_BATCH_MAX)
-    invalid(`a record batch of ${rowCount} rows, at most ${FLOWS_PER_BATCH_MAX} are read`)
+  if (rowCount > FLOWS_PER_RECORD_BATCH) {
+    invalid(`a record batch of ${rowCount} rows, at most ${FLOWS_PER_RECORD_BATCH} are read; cut it`)
+  }
   const isCompressed = isBodyCompressed(batch)
   if (batch.count(RECORD_BATCH.nodes) !== COLUMNS.length || batch.count(RECORD_BATCH.buffers) !== COLUMNS.length * 2) {
     invalid('a record batch that does not have the columns of its schema')
@@ -167,7 +173,11 @@ function readRows(batch: FlatTable, body: Uint8Array): ReadRows {
     if (offset + byteCount > body.length) invalid(`column ${name} reaches beyond its record batch`)
     const needed = rowCount * valueBytes(type)
     const buffer = body.subarray(offset, offset + byteCount)
-    const values = isCompressed ? decompress(buffer, needed, name) : buffer
+    const room = (byteCount: number): Uint8Array => {
+      if ((rooms[index]?.length ?? 0) < byteCount) rooms[index] = new Uint8Array(byteCount)
+      return rooms[index]!.subarray(0, byteCount)
+    }
+    const values = isCompressed ? decompress(buffer, needed, name, room) : buffer
     if (values.length < needed) invalid(`column ${name} has fewer values than its record batch has rows`)
     return values.subarray(0, needed)
   })
@@ -185,12 +195,18 @@ function isBodyCompressed(batch: FlatTable): boolean {
 }
 
 /** A buffer of a compressed body has its length without compression in front, or -1 when it is not compressed. */
-function decompress(buffer: Uint8Array, needed: number, name: string): Uint8Array {
+function decompress(
+  buffer: Uint8Array,
+  needed: number,
+  name: string,
+  room: (byteCount: number) => Uint8Array,
+): Uint8Array {
   if (buffer.length === 0) return buffer
   const length = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength).getBigInt64(0, true)
   const content = buffer.subarray(LENGTH_PREFIX_BYTES)
   if (length === NOT_COMPRESSED) return content
-  const values = length < needed || length > needed + PADDING_BYTES_MAX ? null : decodeLz4Frame(content, Number(length))
+  const values =
+    length < needed || length > needed + PADDING_BYTES_MAX ? null : decodeLz4FrameInto(content, room(Number(length)))
   if (values === null || values.length !== Number(length))
     invalid(`column ${name} does not decompress to its ${needed} bytes`)
   return values

@@ -1,3 +1,6 @@
+/** Names of columns and the like are far shorter. */
+const TEXT_BYTES_MAX = 1024
+
 /**
  * Reads a flatbuffer that nobody has verified: every access is checked against the end of the buffer (DataView does it)
  * and no length in it is believed before it is compared with what is expected. Only what Arrow's messages need.
@@ -52,11 +55,15 @@ export class FlatTable {
     return at < 0 ? null : new FlatTable(this.#view, at)
   }
 
-  /** UTF-8 text; null when it is not there. */
-  text(id: number): string | null {
+  /**
+   * UTF-8 text; null when it is not there.
+   * @param bytesMax longer text contradicts what is expected
+   */
+  text(id: number, bytesMax = TEXT_BYTES_MAX): string | null {
     const at = this.#target(id)
     if (at < 0) return null
     const length = this.#view.getUint32(at, true)
+    if (length > bytesMax) throw new RangeError('text is longer than it can be')
     if (length > this.#view.byteLength - at - 4) throw new RangeError('text reaches beyond the message')
     return new TextDecoder().decode(new Uint8Array(this.#view.buffer, this.#view.byteOffset + at + 4, length))
   }

@@ -113,11 +113,15 @@ export class CaptureReading {
   async finish(): Promise<void> {
     const { parser } = this
     if (parser === null) return
+    const isParsed = parser.error === null
     // Whoever hashes the content wants all of it, also what cannot be parsed.
-    if (this.options.onBytes) while (parser.error !== null && (await this.drain())) {}
-    const ending = parser.finish(parser.error === null ? this.end - this.start : 0)
-    this.isTruncated = ending?.code === 'CAPTURE_TRUNCATED' || this.source.error !== null
-    this.error = this.source.error ?? ending ?? parser.warning ?? linkTypeError(parser)
+    if (this.options.onBytes) while (!isParsed && (await this.drain())) {}
+    const ending = parser.finish(isParsed ? this.end - this.start : 0)
+    // Damage behind the place where the parsing ended changes nothing of what was read; a bomb is one wherever it is.
+    const { error } = this.source
+    const sourceError = isParsed || error?.code === 'COMPRESSION_BOMB' ? error : null
+    this.isTruncated = ending?.code === 'CAPTURE_TRUNCATED' || sourceError !== null
+    this.error = sourceError ?? ending ?? parser.warning ?? linkTypeError(parser)
   }
 
   /** True when nothing that comes can be read any more. */

@@ -142,7 +142,14 @@ function lengthBytes(length: number): number {
  * @returns null when the frame is damaged or holds more: nothing in it is believed
  */
 export function decodeLz4Frame(frame: Uint8Array, lengthMax: number): Uint8Array | null {
-  const target = new Uint8Array(lengthMax)
+  return decodeLz4FrameInto(frame, new Uint8Array(lengthMax))
+}
+
+/**
+ * The same into room that the caller has; what is returned is a view of it.
+ * @param target as long as the content may be
+ */
+export function decodeLz4FrameInto(frame: Uint8Array, target: Uint8Array): Uint8Array | null {
   try {
     return target.subarray(0, decodeFrame(new FrameReader(frame), target))
   } catch (error) {

@@ -129,7 +129,7 @@ export class Counter {
     this.#wake = null
   }
 
-  /** Parses the oldest uploads that are not yet in hand; what cannot be read leaves the queue here. */
+  /** Parses the next uploads that are not yet in hand, of each sensor in turn; what cannot be read leaves the queue here. */
   async #parseNext(): Promise<{ taken: number; parsed: Candidate[] }> {
     const pending = await this.#storage.pending(GROUP_UPLOADS_MAX + this.#inFlight.size)
     const receipts = await this.#thatFit(takeGroup(pending.filter(receipt => !this.#inFlight.has(identity(receipt)))))
@@ -145,7 +145,7 @@ export class Counter {
   }
 
   /**
-   * The group, or when the disk has no room for all of it its oldest upload.
+   * The group, or when the disk has no room for all of it its first upload.
    * @throws DISK_FULL when there is no room for that one either
    */
   async #thatFit(group: Receipt[]): Promise<Receipt[]> {
@@ -224,7 +224,7 @@ async function removeParsed(parsed: readonly Candidate[]): Promise<void> {
   for (const { out } of parsed) await rm(out, { recursive: true, force: true })
 }
 
-/** As many of the oldest as one commit may hold; always at least one. */
+/** As many of the first as one commit may hold; always at least one. */
 function takeGroup(pending: readonly Receipt[]): Receipt[] {
   let bytes = 0
   return pending.slice(0, GROUP_UPLOADS_MAX).filter((receipt, index) => {

@@ -42,12 +42,13 @@ export function sendError(
   problem: (error: TelescopeError) => object | null = () => null,
 ): FastifyReply {
   const known = toTelescopeError(error, request)
-  // Being asked while it stops is nothing to look into.
+  // Being asked while it stops is nothing to look into, nor is a sensor that sends too much.
   const isOurs = known.status >= 500
   if (isOurs && known.code !== 'NOT_READY') request.log.error({ err: error }, known.code)
   if (known.status === 401) reply.header('www-authenticate', 'Bearer')
   if (known.code === 'NOT_READY' || known.code === 'DISK_FULL' || known.code === 'REQUESTS_TOO_MANY')
     reply.header('retry-after', '30')
+  if (known.code === 'QUOTA_EXCEEDED') reply.header('retry-after', String(known.details['retry_after_seconds']))
   reply.header('cache-control', 'no-store')
   const members = problem(known)
   return reply

@@ -16,6 +16,7 @@ import { Receiver } from './receive.ts'
 import { ResumableUploads } from './resumable-uploads.ts'
 import { Sessions } from './sessions.ts'
 import { UploadDecisions } from './upload-decisions.ts'
+import { QuotaKeeper, UPLOAD_QUOTAS, type UploadQuotas } from './upload-quotas.ts'
 
 interface HubOptions {
   /** Data folder; made when missing. */
@@ -29,6 +30,8 @@ interface HubOptions {
   readonly names: readonly string[]
   readonly openReading: boolean
   readonly keepCaptures: boolean
+  /** Of each sensor; UPLOAD_QUOTAS unless said. */
+  readonly quotas?: UploadQuotas
   readonly logger: NonNullable<FastifyServerOptions['logger']>
   demo?(): Status['demo']
 }
@@ -82,6 +85,7 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
   // First of all: a sweep would take bytes for orphans that belong to an upload that is not finished.
   await resumable.recover()
   await inbox.sweep(storage)
+  const quotas = new QuotaKeeper(options.quotas ?? UPLOAD_QUOTAS, since => storage.uploadUsage(since))
   const sessions = new Sessions(storage)
   const hubKey = openHubKey(folder)
   const listeners: Listeners = new Listeners(isLocal =>
@@ -91,6 +95,7 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
       receiver,
       decisions,
       resumable,
+      quotas,
       sessions,
       hubKey,
       names: options.names,

@@ -39,7 +39,7 @@ export interface Append extends UploadHeaders {
 }
 
 /** Nothing more is appended, but the client can have the answer again. */
-interface Completed {
+export interface Completed {
   readonly receipt: Receipt
   readonly created: boolean
 }

@@ -8,6 +8,7 @@ import type { Receiver } from './receive.ts'
 import type { ResumableUploads } from './resumable-uploads.ts'
 import type { Sessions } from './sessions.ts'
 import type { UploadDecisions } from './upload-decisions.ts'
+import type { QuotaKeeper } from './upload-quotas.ts'
 
 /** What the server and its routes are made of, handed in by whoever starts it. */
 
@@ -33,6 +34,7 @@ export interface ServerParts {
   readonly receiver: Receiver
   readonly decisions: UploadDecisions
   readonly resumable: ResumableUploads
+  readonly quotas: QuotaKeeper
   readonly sessions: Sessions
   readonly hubKey: HubSigningKey
   /** Host names besides address literals and `localhost`. */

@@ -514,6 +514,16 @@ describe('hooks', () => {
     }
   })
 
+  test('onBytes changes nothing of what is wrong: the first fault is told, not one behind it', async () => {
+    const content = concat(bytes, pcapRecord({ frame: FRAME, capturedLength: 0xffff_ffff }), new Uint8Array(20_000))
+    const packed = gzipSync(content, { level: 0 })
+    const damaged = packed.subarray(0, packed.length - 100)
+    for (const onBytes of [undefined, () => {}]) {
+      const { result } = await readPackets(damaged, { ...(onBytes && { onBytes }), pieceBytes: [97] })
+      expect(result).toMatchObject({ packetsRead: 50, truncated: false, error: { code: 'CAPTURE_RECORD_INVALID' } })
+    }
+  })
+
   test('an aborted signal ends the reading without an error', async () => {
     const abort = new AbortController()
     const { result } = await readPackets(bytes, {

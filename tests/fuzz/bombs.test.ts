@@ -1,26 +1,28 @@
-import { fork } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, fork } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { BatchWriter } from '../../collector/batch-writer.ts'
 import { type ColumnArray, emptyColumns } from '../../collector/flow-columns.ts'
-import type { BatchMetadata } from '../../schemas/batch.ts'
+import { type BatchMetadata, FLOWS_PER_RECORD_BATCH } from '../../schemas/batch.ts'
 import { physicalColumns } from '../../schemas/column.ts'
 import type { ErrorCode } from '../../schemas/errors.ts'
 import { FLOW } from '../../schemas/flow.ts'
+import type { ParseAnswer, ParseJob } from '../../schemas/parse-job.ts'
 import { block, enhancedPacket, pcap, pcapRecord, sectionHeader } from '../support/capture-builder.ts'
 import { ROOT } from '../support/external.ts'
 import { concat, ethernet, hex, ipv4, tcp } from '../support/frame-builder.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
 import { rawBlock, rleBlock, zstdFrame } from '../support/zstd-builder.ts'
-import { SENSOR, TELESCOPE_EPOCH } from './corpus.ts'
-import type { MeasuredReading, ReadingJob } from './measure-reading.ts'
+import { SENSOR, TELESCOPE_EPOCH, TELESCOPES } from './corpus.ts'
 
-// Goal: an input that is small to send and large to read costs the hub little. Method: each is taken in by a process of
-// its own, whose processor time and memory are measured. A bomb of another format is one more row.
+// Goal: an input that is small to send and large to read costs the hub little. Method: each is taken in by the hub's own
+// parsing child, a new one each time, whose processor time and memory the kernel measures. A bomb of another format is
+// one more row.
 
-const MODULE = `${ROOT}dist/tests/fuzz/measure-reading.js`
+const MODULE = `${ROOT}dist/collector/parse-child.js`
 const SECONDS_MAX = 2
 const GROWTH_BYTES_MAX = 128 * 1024 * 1024
 /** By the clock, on a machine that does much else. */
@@ -32,26 +34,59 @@ beforeAll(() => {
   if (!existsSync(MODULE)) throw new Error(`${MODULE} is not built; run: npm run build`)
 })
 
-function measure(kind: ReadingJob['kind'], bytes: Uint8Array): Promise<MeasuredReading> {
-  const folder = newFolder()
-  const path = join(folder, 'input')
-  writeFileSync(path, bytes)
-  const warmUp = `${ROOT}fixtures/captures/format-gzip.pcap.gz`
-  const job: ReadingJob = { kind, path, warmUp, out: mkdtempSync(join(folder, 'out-')) }
-  const child = fork(MODULE, [JSON.stringify(job)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv: [] })
+interface Measured {
+  readonly code: ErrorCode | null
+  readonly message: string
+  readonly packets: number
+  /** Processor time. */
+  readonly seconds: number
+  /** How much larger resident memory ever was than before. */
+  readonly growthBytes: number
+}
+
+async function measure(kind: ParseJob['kind'], bytes: Uint8Array): Promise<Measured> {
+  const input = join(newFolder(), 'input')
+  writeFileSync(input, bytes)
+  const child = fork(MODULE, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv: [] })
+  // Whatever the bomb does to it, the process does not outlive the test.
+  const timer = setTimeout(() => child.kill('SIGKILL'), READING_MILLISECONDS_MAX)
+  try {
+    // A small capture first: what the program itself needs is there before anything is measured.
+    await answerTo(child, job('capture', `${ROOT}fixtures/captures/format-gzip.pcap.gz`))
+    const before = usage(child)
+    const answer = await answerTo(child, job(kind, input))
+    const after = usage(child)
+    const { code, message } = (answer.ok ? answer.capture?.error : answer.error) ?? { code: null, message: '' }
+    const packets = answer.ok ? (answer.capture?.packets_read ?? 0) : 0
+    const growthBytes = after.residentBytesMax - before.residentBytes
+    return { code, message, packets, seconds: after.seconds - before.seconds, growthBytes }
+  } finally {
+    clearTimeout(timer)
+    child.kill('SIGKILL')
+  }
+}
+
+function job(kind: ParseJob['kind'], input: string): ParseJob {
+  const base = { id: 1, input, out: newFolder(), sensor: SENSOR, telescope_epoch: TELESCOPE_EPOCH }
+  return kind === 'batch' ? { ...base, kind } : { ...base, kind, telescope: TELESCOPES[0]!, key: '07'.repeat(32) }
+}
+
+function answerTo(child: ChildProcess, request: ParseJob): Promise<ParseAnswer> {
   return new Promise((resolve, reject) => {
-    let measured: MeasuredReading | null = null
-    child.on('message', message => {
-      measured = message as MeasuredReading
-    })
-    // Whatever the bomb does to it, the process does not outlive the test.
-    const timer = setTimeout(() => child.kill('SIGKILL'), READING_MILLISECONDS_MAX)
-    child.on('close', (code, signal) => {
-      clearTimeout(timer)
-      if (measured) resolve(measured)
-      else reject(new Error(`the reading ended with ${signal ?? code}`))
-    })
+    child.once('message', message => resolve(message as ParseAnswer))
+    child.once('exit', (code, signal) => reject(new Error(`the child ended with ${signal ?? code}`)))
+    child.send(request)
   })
+}
+
+/** What the kernel says of a process: memory now and at most so far, processor time so far. */
+function usage({ pid }: ChildProcess): { residentBytes: number; residentBytesMax: number; seconds: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)![1]) * 1024
+  // Behind the name, which may hold spaces: user and system time are fields 14 and 15, in hundredths of a second.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  const seconds = (Number(fields[11]) + Number(fields[12])) / 100
+  return { residentBytes: bytes('VmRSS'), residentBytesMax: bytes('VmHWM'), seconds }
 }
 
 const FRAME = ethernet(0x0800, ipv4({ dst: '198.19.1.7' }, tcp()))
@@ -197,13 +232,11 @@ const FLOW_VALUES: Readonly<Record<string, bigint>> = {
   packet_count: 1n,
   byte_count: 40n,
 }
-/** Rows of a record batch: its columns are compressed up to 4 MiB each. */
-const EQUAL_ROWS = 250_000
 
 /** A million flows that are all the same, which LZ4 makes a few hundred thousand bytes of. */
-function equalFlows(): Uint8Array {
+function equalFlows(rowsOfRecordBatch: number): Uint8Array {
   const columns = Object.entries(emptyColumns()).map(([name, empty]) => {
-    const values = new (empty.constructor as new (length: number) => ColumnArray)(EQUAL_ROWS)
+    const values = new (empty.constructor as new (length: number) => ColumnArray)(rowsOfRecordBatch)
     const value = FLOW_VALUES[name] ?? 0n
     if (values instanceof BigUint64Array || values instanceof BigInt64Array) values.fill(value)
     else values.fill(Number(value))
@@ -219,8 +252,18 @@ function equalFlows(): Uint8Array {
     first_packet: INTERVAL,
     last_packet: INTERVAL,
   })
-  for (let rows = 0; rows < MILLION; rows += EQUAL_ROWS) writer.writeRows(columns, EQUAL_ROWS)
+  for (let left = MILLION; left > 0; left -= rowsOfRecordBatch) {
+    writer.writeRows(columns, Math.min(left, rowsOfRecordBatch))
+  }
   return readFileSync(writer.finish().path)
+}
+
+/** A megabyte of gzip that is the beginning of a batch and then as many zeros as may be, or a few more. */
+function gzipOfBatch(contentBytes: number): Uint8Array {
+  const head = batchWith(METADATA).subarray(0, -8)
+  // What compresses no better than flows do: dense enough to be small, and not so dense that it is refused for it.
+  const noise = randomBytes(2 ** 17)
+  return gzipSync(Buffer.concat([head, noise, Buffer.alloc(contentBytes - head.length - noise.length)]), { level: 9 })
 }
 
 /** Lists within lists where a value of the metadata should stand; JSON.stringify itself would not come so far. */
@@ -234,8 +277,21 @@ function deepBatch(name: keyof BatchMetadata): Uint8Array {
 
 const DEPTH = 100_000
 
+/** Millions of empty lists where the sensor should stand, each of which takes many times its bytes when it is parsed. */
+function longMetadata(): Uint8Array {
+  const count = 5 * MILLION
+  const placeholder = 'x'.repeat(3 * count + 2)
+  const bytes = Buffer.from(batchWith({ ...METADATA, sensor: placeholder }))
+  bytes.write(`[${'[],'.repeat(count)}[]]`, bytes.indexOf(`"${placeholder.slice(0, 100)}`), 'latin1')
+  return gzipSync(Buffer.concat([bytes, randomBytes(2 ** 17)]), { level: 9 })
+}
+
 const BATCHES: Readonly<Record<string, Bomb>> = {
-  'a million flows that are the same': { make: equalFlows, code: null },
+  'a million flows that are the same': { make: () => equalFlows(FLOWS_PER_RECORD_BATCH), code: null },
+  'a million flows that are the same, in one record batch': { make: () => equalFlows(MILLION), code: 'BATCH_INVALID' },
+  'gzip that expands to as much as may be': { make: () => gzipOfBatch(64 * 2 ** 20), code: 'BATCH_INVALID' },
+  'gzip that expands to more': { make: () => gzipOfBatch(64 * 2 ** 20 + 1), code: 'COMPRESSION_BOMB' },
+  'gzip of metadata as long as may be': { make: longMetadata, code: 'BATCH_INVALID' },
   'lists a hundred thousand deep for its version': {
     make: () => deepBatch('schema_version'),
     code: 'BATCH_VERSION_UNSUPPORTED',

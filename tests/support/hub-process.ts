@@ -21,12 +21,19 @@ export class CommandProcess {
   stdout = ''
   stderr = ''
 
-  /** @param wrapper a command before it, such as strace with its options */
+  /**
+   * @param wrapper a command before it, such as strace with its options
+   * @param build folder of the built program
+   */
   constructor(
     args: readonly string[],
-    { wrapper = [], env = {} }: { wrapper?: string[]; env?: Record<string, string> } = {},
+    {
+      wrapper = [],
+      env = {},
+      build = `${ROOT}dist`,
+    }: { wrapper?: string[]; env?: Record<string, string>; build?: string } = {},
   ) {
-    const [command, ...rest] = [...wrapper, process.execPath, `${ROOT}dist/bin/main.js`, ...args]
+    const [command, ...rest] = [...wrapper, process.execPath, `${build}/bin/main.js`, ...args]
     // A group of its own, so that a test can end it with all its children.
     this.child = spawn(command!, rest, {
       detached: true,

@@ -16,6 +16,7 @@ import { ResumableUploads } from '../../dashboard/server/resumable-uploads.ts'
 import type { ServerParts } from '../../dashboard/server/server-parts.ts'
 import { Sessions } from '../../dashboard/server/sessions.ts'
 import { UploadDecisions } from '../../dashboard/server/upload-decisions.ts'
+import { QuotaKeeper, UPLOAD_QUOTAS } from '../../dashboard/server/upload-quotas.ts'
 import type { ErrorBody, ErrorCode } from '../../schemas/errors.ts'
 
 /** A server on a real storage in a folder of its own, with two sensors and a token of each kind; nothing is counted. */
@@ -76,6 +77,7 @@ export async function openTestHub({
     receiver,
     resumable,
     decisions: new UploadDecisions({ storage, inbox, onReceived: () => {} }),
+    quotas: new QuotaKeeper(UPLOAD_QUOTAS, since => storage.uploadUsage(since)),
     sessions,
     hubKey: openHubKey(folder),
     names: [],

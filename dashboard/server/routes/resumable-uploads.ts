@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type ParameterTable, parametersJsonSchema } from '../../../schemas/api.ts'
-import { type Receipt, UPLOAD_KINDS, type UploadKind } from '../../../schemas/catalog.ts'
+import { UPLOAD_KINDS, type UploadKind } from '../../../schemas/catalog.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import { sensorOf } from '../access.ts'
 import { bodyTooLarge, UPLOAD_BYTES_MAX } from '../body-writer.ts'
@@ -9,7 +9,7 @@ import { ERROR_SCHEMA, sendError } from '../error-reply.ts'
 import { SIGNED_RECEIPT_SCHEMA } from '../hub-key.ts'
 import { sendUploadSupported } from '../interim-response.ts'
 import { booleanField, readUploadFields, uploadLimit } from '../resumable-fields.ts'
-import type { Append, ResumableUpload } from '../resumable-upload.ts'
+import type { Append, Completed, ResumableUpload } from '../resumable-upload.ts'
 import type { ServerParts } from '../server-parts.ts'
 import { REQUEST_MILLISECONDS } from '../time-limits.ts'
 import { readUploadHeaders, type UploadHeaders } from '../upload-headers.ts'
@@ -137,7 +137,7 @@ export function addResumableUploadRoutes(app: FastifyInstance, parts: ServerPart
 }
 
 async function create(request: FastifyRequest<CreateRoute>, reply: FastifyReply, parts: ServerParts) {
-  const { resumable, receiver, storage } = parts
+  const { resumable, receiver, storage, quotas } = parts
   const { kind } = request.query
   const sensor = await registeredSensor(request, storage)
   const { complete, length, sha256, takesInterim } = readUploadFields(request.headers)
@@ -154,24 +154,33 @@ async function create(request: FastifyRequest<CreateRoute>, reply: FastifyReply,
     throw bodyTooLarge(kind, announced)
   }
   const isEmpty = contentLength === 0 && !complete
-  const begun = { sensor, kind, length: announced, sha256 }
-  const upload = (isEmpty ? resumable.findSame(begun) : null) ?? (await resumable.create(begun))
-  const location = `/api/v1/uploads/${upload.state.id}${sensorQuery(request.subject, sensor)}`
-  if (!isEmpty) {
-    if (takesInterim) sendUploadSupported(reply, { Location: location, 'Upload-Limit': limitOf(upload, parts) })
-    try {
-      const done = await appendBody(upload, request, reply, { offset: 0, complete, length, sha256, contentLength })
-      if (done !== null) return sendReceipt(request, reply, parts, done)
-    } catch (error) {
-      // Nobody can go on with it, but a client whose connection was cut.
-      const { isRemoved, state } = upload
-      const wasCut = (error as Partial<TelescopeError>).code === 'BODY_CUT_SHORT'
-      if (!isRemoved && state.offset === 0 && !wasCut) await resumable.remove(sensor, state.id)
-      throw error
+  const leave = await quotas.enter(sensor, announced)
+  let received: number | null = null
+  try {
+    const begun = { sensor, kind, length: announced, sha256 }
+    const upload = (isEmpty ? resumable.findSame(begun) : null) ?? (await resumable.create(begun))
+    const location = `/api/v1/uploads/${upload.state.id}${sensorQuery(request.subject, sensor)}`
+    if (!isEmpty) {
+      if (takesInterim) sendUploadSupported(reply, { Location: location, 'Upload-Limit': limitOf(upload, parts) })
+      try {
+        const done = await appendBody(upload, request, reply, { offset: 0, complete, length, sha256, contentLength })
+        if (done !== null) {
+          received = receivedBytes(done)
+          return sendReceipt(request, reply, parts, done)
+        }
+      } catch (error) {
+        // Nobody can go on with it, but a client whose connection was cut.
+        const { isRemoved, state } = upload
+        const wasCut = (error as Partial<TelescopeError>).code === 'BODY_CUT_SHORT'
+        if (!isRemoved && state.offset === 0 && !wasCut) await resumable.remove(sensor, state.id)
+        throw error
+      }
     }
+    reply.headers({ location, 'upload-offset': upload.state.offset, 'upload-limit': limitOf(upload, parts) })
+    return reply.code(201).send()
+  } finally {
+    leave(received)
   }
-  reply.headers({ location, 'upload-offset': upload.state.offset, 'upload-limit': limitOf(upload, parts) })
-  return reply.code(201).send()
 }
 
 async function append(request: FastifyRequest<UploadRoute>, reply: FastifyReply, parts: ServerParts) {
@@ -182,8 +191,18 @@ async function append(request: FastifyRequest<UploadRoute>, reply: FastifyReply,
   if (offset === null) throw fieldMissing('upload-offset', 'the byte at which the body begins')
   if (complete === null) throw fieldMissing('upload-complete', '?0 when more follows, ?1 when the body is the rest')
   const contentLength = announcedLength(request)
-  const done = await appendBody(upload, request, reply, { offset, complete, length, sha256, contentLength })
-  if (done !== null) return sendReceipt(request, reply, parts, done)
+  // Its length was held against the quota when it was begun.
+  const leave = await parts.quotas.enter(upload.state.sensor, null)
+  let received: number | null = null
+  try {
+    const done = await appendBody(upload, request, reply, { offset, complete, length, sha256, contentLength })
+    if (done !== null) {
+      received = receivedBytes(done)
+      return sendReceipt(request, reply, parts, done)
+    }
+  } finally {
+    leave(received)
+  }
   reply.headers({ 'upload-offset': upload.state.offset, 'upload-limit': limitOf(upload, parts) })
   return reply.code(204).send()
 }
@@ -215,12 +234,17 @@ async function appendBody(
   }
 }
 
+/** What the quotas have to know: a repetition takes nothing. */
+function receivedBytes({ receipt, created }: Completed): number | null {
+  return created ? receipt.byte_count : null
+}
+
 /** The answer of PUT, and that the upload is complete. */
 function sendReceipt(
   request: FastifyRequest,
   reply: FastifyReply,
   { hubKey }: ServerParts,
-  { receipt, created }: { receipt: Receipt; created: boolean },
+  { receipt, created }: Completed,
 ) {
   reply.code(created ? 201 : 200).headers({
     location: receiptPath(request, receipt.sha256, receipt.sensor),

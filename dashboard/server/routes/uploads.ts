@@ -58,7 +58,7 @@ async function receiveUpload(
   kind: UploadKind,
   request: FastifyRequest<UploadRoute>,
   reply: FastifyReply,
-  { storage, receiver, hubKey }: ServerParts,
+  { storage, receiver, hubKey, quotas }: ServerParts,
 ) {
   const sha256 = request.params.sha256.toLowerCase()
   const sensor = await registeredSensor(request, storage)
@@ -76,9 +76,11 @@ async function receiveUpload(
     return hubKey.sign(earlier)
   }
   const contentLength = announcedLength(request)
-  await receiver.announce(kind, contentLength)
-  if (request.headers.expect !== undefined) reply.raw.writeContinue()
+  let received: number | null = null
+  const leave = await quotas.enter(sensor, contentLength)
   try {
+    await receiver.announce(kind, contentLength)
+    if (request.headers.expect !== undefined) reply.raw.writeContinue()
     const { receipt, created } = await receiver.receive({
       sensor,
       sha256,
@@ -87,9 +89,11 @@ async function receiveUpload(
       body: request.raw,
       ...headers,
     })
+    if (created) received = receipt.byte_count
     reply.code(created ? 201 : 200).header('location', receiptPath(request, sha256, sensor))
     return hubKey.sign(receipt)
   } finally {
+    leave(received)
     // What is left of a refused body is read and thrown away, so that the client gets to read the answer.
     request.raw.resume()
   }

@@ -1,0 +1,94 @@
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ROOT } from '../support/external.ts'
+
+/** Vitest runs this file from the sources, `npm run faults` from dist/. */
+const CHECKOUT = existsSync(join(ROOT, 'package.json')) ? ROOT : join(ROOT, '..')
+/** The built program as it is. */
+export const BUILD = join(CHECKOUT, 'dist')
+
+/** One change to the built JavaScript. */
+export interface Change {
+  /** Below dist/. */
+  readonly file: string
+  /** Text that stands there exactly once, whatever the layout of the source. */
+  readonly from: string
+  readonly to: string
+}
+
+const PARTS = ['analytics', 'bin', 'collector', 'dashboard', 'fixtures', 'schemas', 'web']
+
+/**
+ * A copy of the built program with lines replaced: what a defect would make of it. The product has no switch for
+ * faults.
+ * @returns its folder, and what removes it
+ */
+export function brokenBuild(changes: readonly Change[]): { build: string; remove(): void } {
+  const root = mkdtempSync(join(tmpdir(), 'hirundo-broken-'))
+  const build = join(root, 'dist')
+  mkdirSync(build)
+  for (const part of PARTS) cpSync(join(BUILD, part), join(build, part), { recursive: true })
+  for (const name of ['node_modules', 'package.json']) symlinkSync(join(CHECKOUT, name), join(root, name))
+  for (const { file, from, to } of changes) {
+    const path = join(build, file)
+    const text = readFileSync(path, 'utf8')
+    const times = text.split(from).length - 1
+    if (times !== 1)
+      throw new Error(`${file} holds "${from}" ${times} times, expected once; the harness is out of date`)
+    writeFileSync(
+      path,
+      text.replace(from, () => to),
+    )
+  }
+  return { build, remove: () => rmSync(root, { recursive: true, force: true }) }
+}
+
+/** Runs with a broken copy, which is removed at the end. */
+export async function withBrokenBuild<T>(changes: readonly Change[], work: (build: string) => Promise<T>): Promise<T> {
+  const { build, remove } = brokenBuild(changes)
+  try {
+    return await work(build)
+  } finally {
+    remove()
+  }
+}
+
+/** Defects that the tests must find. */
+export const DEFECTS = {
+  noFolderSync: [{ file: 'dashboard/server/receive.js', from: 'await syncFolder(dirname(path));', to: '' }],
+  acknowledgeBeforeCommit: [
+    {
+      file: 'dashboard/server/receive.js',
+      from: 'const { receipt } = await this.#trusted(record);',
+      to: "setTimeout(() => this.#trusted(record).catch(() => {}), 500); const receipt = { sensor, sha256, kind, state: 'received', byte_count: byteCount, received_at: new Date().toISOString() };",
+    },
+  ],
+  noDedupe: [
+    {
+      file: 'analytics/count-group.js',
+      from: 'counted.push(earlier === null ? upload : { ...upload, duplicate_of: earlier, batches: [] });',
+      to: 'counted.push(upload);',
+    },
+  ],
+  syncErrorSwallowed: [
+    {
+      file: 'dashboard/server/receive.js',
+      from: 'await this.#trusted(() => file.sync());',
+      to: 'await file.sync().catch(() => {});',
+    },
+    {
+      file: 'dashboard/server/receive.js',
+      from: 'await syncFolder(dirname(path));',
+      to: 'await syncFolder(dirname(path)).catch(() => {});',
+    },
+  ],
+  noReserve: [
+    { file: 'dashboard/server/disk-reserve.js', from: 'if (free - needed >= reserve)', to: 'if (true)' },
+    {
+      file: 'dashboard/server/disk-reserve.js',
+      from: 'return free - content * COUNTING_FACTOR >= reserveOf(total) / 2;',
+      to: 'return true;',
+    },
+  ],
+} as const satisfies Record<string, readonly Change[]>

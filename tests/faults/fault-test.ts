@@ -1,0 +1,35 @@
+/** What every test of `npm run faults` takes and gives. */
+export interface FaultOptions {
+  /** Of all that is drawn: the same seed draws the same. */
+  readonly seed: number
+  /** Few rounds, for the test run; else as many as the promise is worth. */
+  readonly short: boolean
+  /** Folder with the built program; a broken one shows that the test can fail. */
+  readonly build: string
+  /** Takes lines that say how far it is. */
+  print(line: string): void
+}
+
+export interface FaultReport {
+  /** What broke the promise; empty when it held. */
+  readonly violations: readonly string[]
+  readonly figures: Readonly<Record<string, string | number>>
+}
+
+export type FaultTest = (options: FaultOptions) => Promise<FaultReport>
+
+/** Numbers in [0, 1) that depend on the seed alone (mulberry32). */
+export function randomNumbers(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** A promise that resolves after so many milliseconds. */
+export function pause(milliseconds: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, milliseconds))
+}
