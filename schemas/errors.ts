@@ -53,6 +53,16 @@ export const ERROR_CODES = {
   SENSOR_UNKNOWN: { kind: 'usage', status: 404, doc: 'No sensor of this name is registered.' },
   SENSOR_EXISTS: { kind: 'usage', status: 409, doc: 'A sensor of this name is registered already.' },
   PREFIX_OVERLAPS: { kind: 'usage', status: 409, doc: 'A dark prefix overlaps one that another sensor has.' },
+  CONTENT_TYPE_UNSUPPORTED: {
+    kind: 'usage',
+    status: 415,
+    doc: 'The body is said to be of a media type that is no capture or batch.',
+  },
+  UPLOAD_OFFSET_MISMATCH: {
+    kind: 'usage',
+    status: 409,
+    doc: 'An append begins elsewhere than where the hub is; the answer says where that is.',
+  },
   HUB_UNREACHABLE: { kind: 'operating', status: 502, doc: 'The hub did not answer.' },
 
   // input: a capture, batch or body is damaged or is not what it says
@@ -118,12 +128,22 @@ export const ERROR_CODES = {
   BODY_EMPTY: { kind: 'input', status: 400, doc: 'A body was expected and none came.' },
   BODY_TOO_LARGE: { kind: 'input', status: 413, doc: 'The body is larger than the hub accepts.' },
   BODY_CUT_SHORT: { kind: 'input', status: 400, doc: 'The connection ended before the body did.' },
+  UPLOAD_LENGTH_INCONSISTENT: {
+    kind: 'input',
+    status: 400,
+    doc: 'Requests of one resumable upload announce different lengths, or its bytes are more or fewer than announced.',
+  },
   GEOGRAPHY_INVALID: { kind: 'input', status: 422, doc: 'A geography table cannot be read or is not CSV or MMDB.' },
   PARSE_FAILED: { kind: 'input', status: 422, doc: 'The parsing child died or took too long on this upload.' },
   WEEK_WITHOUT_DATA: { kind: 'input', status: 422, doc: 'No sensor listened in the week that a report was asked for.' },
 
   // operating: the machine
   DISK_FULL: { kind: 'operating', status: 507, doc: 'Not enough free disk to keep what comes in.' },
+  UPLOADS_TOO_MANY: {
+    kind: 'operating',
+    status: 429,
+    doc: 'The sensor has begun more uploads, or more bytes of them, than may be unfinished at once.',
+  },
   SPOOL_UNREADABLE: { kind: 'operating', status: 500, doc: 'The folder with batches to send cannot be read.' },
   OUTPUT_UNWRITABLE: { kind: 'operating', status: 500, doc: 'An output file or folder cannot be written.' },
   STATE_INVALID: {

@@ -10,6 +10,7 @@ import { addPage } from './page.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addQueryRoutes } from './routes/queries.ts'
 import { addReceiptRoutes } from './routes/receipts.ts'
+import { addResumableUploadRoutes } from './routes/resumable-uploads.ts'
 import { addSensorRoutes } from './routes/sensors.ts'
 import { addSessionRoutes } from './routes/session.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
@@ -84,6 +85,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     addTokenRoutes(api, parts)
     addSessionRoutes(api, parts)
     await api.register(async uploads => addUploadRoutes(uploads, parts))
+    await api.register(async uploads => addResumableUploadRoutes(uploads, parts))
     refuseOthers()
   })
   addPage(app, parts.web)

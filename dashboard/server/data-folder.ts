@@ -13,6 +13,8 @@ export interface DataFolder {
   readonly captures: string
   /** Bodies on their way in; worth nothing after a restart. */
   readonly arriving: string
+  /** Uploads that come in parts; outlives a restart. */
+  readonly open: string
   /** What the parsing child writes; worth nothing after a restart. */
   readonly parsed: string
   readonly quarantine: string
@@ -32,8 +34,8 @@ const SOCKET_PATH_BYTES_MAX = 103
 export function openDataFolder(path: string): DataFolder {
   const folder = dataFolder(path)
   try {
-    const { root, keys, captures, arriving, parsed, quarantine } = folder
-    for (const part of [root, keys, captures, arriving, parsed, quarantine]) {
+    const { root, keys, captures, arriving, open, parsed, quarantine } = folder
+    for (const part of [root, keys, captures, arriving, open, parsed, quarantine]) {
       mkdirSync(part, { recursive: true, mode: 0o700 })
     }
   } catch (error) {
@@ -63,6 +65,7 @@ export function dataFolder(path: string): DataFolder {
     keys: join(root, 'keys'),
     captures: join(root, 'captures'),
     arriving: join(root, 'inbox', 'tmp'),
+    open: join(root, 'inbox', 'open'),
     parsed: join(root, 'inbox', 'parsed'),
     quarantine: join(root, 'inbox', 'quarantine'),
     socket,

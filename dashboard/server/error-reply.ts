@@ -34,7 +34,13 @@ export function notFound(request: FastifyRequest): TelescopeError {
   )
 }
 
-export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** @param problem members of RFC 9457 that stand beside the error, for those who know them */
+export function sendError(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  problem: (error: TelescopeError) => object | null = () => null,
+): FastifyReply {
   const known = toTelescopeError(error, request)
   // Being asked while it stops is nothing to look into.
   const isOurs = known.kind === 'bug' || known.kind === 'operating'
@@ -42,10 +48,11 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   if (known.code === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer')
   if (known.code === 'NOT_READY' || known.code === 'DISK_FULL') reply.header('retry-after', '30')
   reply.header('cache-control', 'no-store')
+  const members = problem(known)
   return reply
     .code(known.status)
-    .type('application/json; charset=utf-8')
-    .send(JSON.stringify(errorBody(known)))
+    .type(members === null ? 'application/json; charset=utf-8' : 'application/problem+json')
+    .send(JSON.stringify({ ...members, ...errorBody(known) }))
 }
 
 export function errorBody({
@@ -70,6 +77,13 @@ function toTelescopeError(error: unknown, request: FastifyRequest): TelescopeErr
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
       return new TelescopeError('BODY_EMPTY', 'body is empty; JSON is expected')
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      // Uploads take every type here and look at it themselves, but this one is none.
+      if (request.routeOptions.config.access === 'upload') {
+        return new TelescopeError(
+          'CONTENT_TYPE_UNSUPPORTED',
+          'content-type of the upload is no media type; send application/octet-stream, or none',
+        )
+      }
       return new TelescopeError('QUERY_INVALID', 'body must be sent with content-type application/json')
     case 'FST_ERR_HANDLER_TIMEOUT':
       return new TelescopeError('TIMED_OUT', 'answer took too long; ask for a shorter range')

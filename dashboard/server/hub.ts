@@ -12,6 +12,7 @@ import { Listeners } from './listeners.ts'
 import { builtFile } from './package-root.ts'
 import { ParsePool } from './parse-pool.ts'
 import { Receiver } from './receive.ts'
+import { ResumableUploads } from './resumable-uploads.ts'
 import { Sessions } from './sessions.ts'
 
 interface HubOptions {
@@ -61,7 +62,6 @@ export async function startHub(options: HubOptions): Promise<Hub> {
 
 async function startOn(storage: Storage, folder: DataFolder, options: HubOptions): Promise<Hub> {
   const inbox = new Inbox(folder, options.keepCaptures)
-  await inbox.sweep(storage)
   const { promise: broken, resolve: onBroken } = resolvable<unknown>()
   let ready = true
   const pool = new ParsePool(builtFile('collector', 'parse-child.js'), folder.parsed)
@@ -75,12 +75,17 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
     onBroken,
   })
   const receiver = new Receiver({ storage, folder, space: diskSpace, onReceived: () => counter.notify(), onBroken })
+  const resumable = new ResumableUploads({ folder, space: diskSpace, receiver, onBroken, now: Date.now })
+  // First of all: a sweep would take bytes for orphans that belong to an upload that is not finished.
+  await resumable.recover()
+  await inbox.sweep(storage)
   const sessions = new Sessions(storage)
   const listeners: Listeners = new Listeners(isLocal =>
     buildServer({
       storage,
       folder,
       receiver,
+      resumable,
       sessions,
       names: options.names,
       openReading: options.openReading,
@@ -108,6 +113,7 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
     async stop() {
       ready = false
       await listeners.close()
+      await resumable.stop()
       await counter.stop()
       await storage.close()
     },

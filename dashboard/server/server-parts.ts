@@ -4,6 +4,7 @@ import type { Status } from '../../schemas/api.ts'
 import type { Action, Subject } from './access.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { Receiver } from './receive.ts'
+import type { ResumableUploads } from './resumable-uploads.ts'
 import type { Sessions } from './sessions.ts'
 
 /** What the server and its routes are made of, handed in by whoever starts it. */
@@ -22,6 +23,7 @@ export interface ServerParts {
   readonly storage: Storage
   readonly folder: DataFolder
   readonly receiver: Receiver
+  readonly resumable: ResumableUploads
   readonly sessions: Sessions
   /** Host names besides address literals and `localhost`. */
   readonly names: readonly string[]

@@ -21,11 +21,14 @@ afterEach(() => hub.close())
 
 const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex')
 
-function put(bytes: Buffer | string, { digest = sha256(bytes), token = hub.tokens.sensor, kind = 'captures' } = {}) {
+function put(
+  bytes: Buffer | string,
+  { digest = sha256(bytes), token = hub.tokens.sensor, kind = 'captures', type = 'application/octet-stream' } = {},
+) {
   return hub.app.inject({
     method: 'PUT',
     url: `/api/v1/${kind}/${digest}`,
-    headers: { ...bearer(token), 'content-type': 'application/vnd.tcpdump.pcap' },
+    headers: { ...bearer(token), 'content-type': type },
     payload: bytes,
   })
 }
@@ -146,6 +149,37 @@ describe('an upload', () => {
     unlinkSync(join(hub.folder.root, 'inbox', 'captures', 'jp-1', digest))
     release()
     expect((await twin).created).toBe(false)
+    expect(inboxFiles()).toEqual([])
+  })
+})
+
+describe('the content-type of an upload', () => {
+  it('is one of a capture or of a batch, with or without parameters, or none', async () => {
+    const captures = ['vnd.tcpdump.pcap', 'x-pcapng', 'pcap', 'pcapng', 'gzip', 'zstd', 'x-xz', 'octet-stream']
+    const batches = ['vnd.apache.arrow.stream', 'gzip', 'octet-stream']
+    for (const [kind, types] of Object.entries({ captures, batches })) {
+      for (const type of types)
+        expect((await put(`${kind} ${type}`, { kind, type: `Application/${type}; x=1` })).statusCode).toBe(201)
+    }
+    const none = { method: 'PUT', url: `/api/v1/captures/${sha256('none')}`, payload: 'none' } as const
+    expect((await hub.app.inject({ ...none, headers: bearer(hub.tokens.sensor) })).statusCode).toBe(201)
+  })
+
+  it('is refused when it is anything else, with what to do', async () => {
+    for (const [kind, type] of [
+      ['captures', 'application/zip'],
+      ['captures', 'application/vnd.apache.arrow.stream'],
+      ['batches', 'application/vnd.tcpdump.pcap'],
+      ['captures', 'nonsense'],
+    ] as const) {
+      const refused = await put('capture', { kind, type })
+      expect([errorCode(refused), refused.statusCode]).toEqual(['CONTENT_TYPE_UNSUPPORTED', 415])
+      expect(refused.json().error.message).toContain('application/octet-stream')
+    }
+    for (const type of ['application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) {
+      const refused = await put('capture', { type })
+      expect(refused.json().error.message).toContain('--upload-file')
+    }
     expect(inboxFiles()).toEqual([])
   })
 })

@@ -10,6 +10,7 @@ import { type DataFolder, openDataFolder } from '../../dashboard/server/data-fol
 import type { DiskSpace } from '../../dashboard/server/disk-reserve.ts'
 import { Receiver } from '../../dashboard/server/receive.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
+import { ResumableUploads } from '../../dashboard/server/resumable-uploads.ts'
 import type { ServerParts } from '../../dashboard/server/server-parts.ts'
 import { Sessions } from '../../dashboard/server/sessions.ts'
 import type { ErrorBody, ErrorCode } from '../../schemas/errors.ts'
@@ -19,6 +20,7 @@ export interface TestHub {
   readonly app: FastifyInstance
   readonly storage: Storage
   readonly folder: DataFolder
+  readonly resumable: ResumableUploads
   readonly sessions: Sessions
   /** What the receiver gave up on. */
   readonly broken: unknown[]
@@ -36,35 +38,39 @@ export const SENSOR_B = { sensor: 'vn-1', economy: 'VN', organisation: '', teles
 
 const PLENTY: DiskSpace = async () => ({ free: 2 ** 40, total: 2 ** 40 })
 
-/** @param wrapStorage lets a test break the storage; the tokens are made before */
-export async function openTestHub(
-  overrides: Partial<ServerParts> & { space?: DiskSpace; wrapStorage?: (storage: Storage) => Storage } = {},
-): Promise<TestHub> {
-  const root = mkdtempSync(join(tmpdir(), 'hirundo-test-'))
+/**
+ * @param wrapStorage lets a test break the storage; the tokens are made before
+ * @param now Unix milliseconds, for what expires
+ * @param on a hub whose app is closed: the new one has its storage, folder and tokens, and closes them
+ */
+export async function openTestHub({
+  on,
+  now = Date.now,
+  space = PLENTY,
+  wrapStorage = storage => storage,
+  ...overrides
+}: Partial<ServerParts> & {
+  space?: DiskSpace
+  wrapStorage?: (storage: Storage) => Storage
+  now?: () => number
+  on?: TestHub
+} = {}): Promise<TestHub> {
+  const root = on?.folder.root ?? mkdtempSync(join(tmpdir(), 'hirundo-test-'))
   const folder = openDataFolder(root)
-  const real = await openStorage({ data: root, geography: { name: 'test', economyOf: () => 'ZZ' } })
-  await registerSensor(real, folder, SENSOR_A)
-  await registerSensor(real, folder, SENSOR_B)
-  const token = async (request: { role?: string; sensor?: string }) => (await createToken(real, request)).token
-  const tokens = {
-    sensor: await token({ sensor: SENSOR_A.sensor }),
-    other: await token({ sensor: SENSOR_B.sensor }),
-    analyst: await token({ role: 'analyst' }),
-    coordinator: await token({ role: 'coordinator' }),
-  }
+  const real = on?.storage ?? (await openStorage({ data: root, geography: { name: 'test', economyOf: () => 'ZZ' } }))
+  const tokens = on?.tokens ?? (await populate(real, folder))
   const broken: unknown[] = []
-  const storage = overrides.wrapStorage?.(real) ?? real
+  const storage = wrapStorage(real)
   const sessions = overrides.sessions ?? new Sessions(storage)
+  const onBroken = (error: unknown) => broken.push(error)
+  const receiver = new Receiver({ storage, folder, space, onReceived: () => {}, onBroken })
+  const resumable = new ResumableUploads({ folder, space, receiver, onBroken, now })
+  await resumable.recover()
   const app = buildServer({
     storage,
     folder,
-    receiver: new Receiver({
-      storage,
-      folder,
-      space: overrides.space ?? PLENTY,
-      onReceived: () => {},
-      onBroken: error => broken.push(error),
-    }),
+    receiver,
+    resumable,
     sessions,
     names: [],
     openReading: false,
@@ -79,14 +85,28 @@ export async function openTestHub(
     app,
     storage,
     folder,
+    resumable,
     sessions,
     broken,
     tokens,
     async close() {
       await app.close()
+      await resumable.stop()
       await real.close()
       rmSync(root, { recursive: true, force: true })
     },
+  }
+}
+
+async function populate(storage: Storage, folder: DataFolder): Promise<TestHub['tokens']> {
+  await registerSensor(storage, folder, SENSOR_A)
+  await registerSensor(storage, folder, SENSOR_B)
+  const token = async (request: { role?: string; sensor?: string }) => (await createToken(storage, request)).token
+  return {
+    sensor: await token({ sensor: SENSOR_A.sensor }),
+    other: await token({ sensor: SENSOR_B.sensor }),
+    analyst: await token({ role: 'analyst' }),
+    coordinator: await token({ role: 'coordinator' }),
   }
 }
 

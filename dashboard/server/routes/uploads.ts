@@ -2,12 +2,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { parametersJsonSchema } from '../../../schemas/api.ts'
 import { RECEIPT, UPLOAD_KINDS, type UploadKind } from '../../../schemas/catalog.ts'
 import { rowJsonSchema } from '../../../schemas/column.ts'
-import { TelescopeError } from '../../../schemas/errors.ts'
-import { sensorOf } from '../access.ts'
+import { checkContentType } from '../content-type.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
 import type { ServerParts } from '../server-parts.ts'
 import { REQUEST_MILLISECONDS } from '../time-limits.ts'
 import { SHA256_PARAMS } from './sha256-params.ts'
+import { announcedLength, receiptPath, registeredSensor, SENSOR_PARAMETER } from './upload-request.ts'
 
 type UploadRoute = { Params: { sha256: string }; Querystring: { sensor?: string } }
 
@@ -38,9 +38,7 @@ export function addUploadRoutes(app: FastifyInstance, parts: ServerParts): void 
           description:
             'Answers 201 with the receipt when the bytes are durable, 200 with the same receipt when they were received before. Whether they are a capture or batch that can be counted is found out afterwards: GET what the location header names, with wait, says so.',
           params: SHA256_PARAMS,
-          querystring: parametersJsonSchema({
-            sensor: { type: 'text', doc: 'The sensor; needed by a credential that is not bound to one.' },
-          }),
+          querystring: parametersJsonSchema(SENSOR_PARAMETER),
           response: {
             200: rowJsonSchema(RECEIPT),
             201: rowJsonSchema(RECEIPT),
@@ -61,10 +59,8 @@ async function receiveUpload(
   { storage, receiver }: ServerParts,
 ) {
   const sha256 = request.params.sha256.toLowerCase()
-  const sensor = sensorOf(request.subject, request.query.sensor)
-  if ((await storage.findSensor(sensor)) === null) {
-    throw new TelescopeError('SENSOR_UNKNOWN', `sensor "${sensor}" is not registered`, { sensor })
-  }
+  const sensor = await registeredSensor(request, storage)
+  checkContentType(kind, request.headers['content-type'])
   const earlier = await receiver.find(sensor, sha256)
   // The body of a repetition is not looked at; node reads it off the connection, or it is not even sent when the
   // client waits for 100 Continue.
@@ -83,15 +79,4 @@ async function receiveUpload(
     // What is left of a refused body is read and thrown away, so that the client gets to read the answer.
     request.raw.resume()
   }
-}
-
-/** Where to ask what became of an upload; a credential that is bound to no sensor has to name it there, too. */
-function receiptPath({ subject }: FastifyRequest, sha256: string, sensor: string): string {
-  return `/api/v1/receipts/${sha256}${subject.sensor === null ? `?sensor=${sensor}` : ''}`
-}
-
-function announcedLength(request: FastifyRequest): number | null {
-  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
-  if (length !== undefined) return Number(length)
-  return encoding === undefined ? 0 : null
 }
