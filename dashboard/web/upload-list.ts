@@ -36,7 +36,7 @@ function advice(code: string): string {
 }
 
 function stateClass({ phase, trouble }: UploadItem): string {
-  if (phase === 'refused' || phase === 'asks') return 'none'
+  if (phase === 'refused') return 'none'
   if (phase === 'sending') return trouble ? 'part' : ''
   return phase === 'received' || phase === 'queued' ? '' : 'part'
 }

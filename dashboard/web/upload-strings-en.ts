@@ -110,10 +110,8 @@ export const UPLOAD_STRINGS_EN = {
     CAPTURE_FORMAT_UNKNOWN: 'Send the capture itself, as tcpdump or Wireshark saves it.',
     CAPTURE_VERSION_UNSUPPORTED: 'Save it anew with a current tcpdump or with editcap, and send that.',
     CAPTURE_HEADER_INVALID: 'The file is damaged at its beginning. Send the original, if there is one.',
-    CAPTURE_TRUNCATED:
-      'It is counted up to where it is cut. If the original is whole, send that, and withdraw this one.',
-    CAPTURE_RECORD_INVALID:
-      'It is counted up to the damage. If the original is whole, send that, and withdraw this one.',
+    CAPTURE_TRUNCATED: 'What lies before the cut counts. If the original is whole, send that, and withdraw this one.',
+    CAPTURE_RECORD_INVALID: 'At most what lies before the damage counts. If the original is whole, send that.',
     CAPTURE_CONCATENATED: 'Send the captures one by one, or join them with mergecap instead of cat.',
     CAPTURE_TIME_BACKWARDS: 'The clock of the sensor jumped. See that it keeps time (chrony, ntpd).',
     CAPTURE_TIME_AHEAD: 'The clock of the sensor is ahead. See that it keeps time (chrony, ntpd).',

@@ -115,7 +115,7 @@ export const UPLOAD_STRINGS_JA: UploadStrings = {
     CAPTURE_TRUNCATED:
       '切れているところまで集計されます。元のファイルが完全なら、それを送り、これを取り下げてください。',
     CAPTURE_RECORD_INVALID:
-      '壊れているところまで集計されます。元のファイルが完全なら、それを送り、これを取り下げてください。',
+      '集計されるのは、多くても壊れている箇所の前までです。元のファイルが完全なら、それを送ってください。',
     CAPTURE_CONCATENATED: '1 つずつ送るか、cat ではなく mergecap で結合してください。',
     CAPTURE_TIME_BACKWARDS: 'センサーの時計が飛んでいます。時刻同期 (chrony、ntpd) を確認してください。',
     CAPTURE_TIME_AHEAD: 'センサーの時計が進んでいます。時刻同期 (chrony、ntpd) を確認してください。',
