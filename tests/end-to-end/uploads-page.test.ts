@@ -331,7 +331,9 @@ describe.skipIf(!present)('the uploads page in Chromium', { timeout: 120_000 }, 
         const small = await page.evaluate(() =>
           [...document.querySelectorAll('a[href], button, select, .button, progress + button')]
             .filter(
-              item => item.checkVisibility() && !item.closest('.skip, .visually-hidden, footer p, p:not(.ways) > a'),
+              item =>
+                item.checkVisibility() &&
+                !item.closest('.skip, .visually-hidden, .visually-hidden-until-focus, footer p, p:not(.ways) > a'),
             )
             .map(item => ({ text: item.outerHTML.slice(0, 120), box: item.getBoundingClientRect() }))
             .filter(({ box }) => box.height < 23.9 || box.width < 8)
