@@ -25,7 +25,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   collector: ['node:', 'apache-arrow', 'flatbuffers', 'fzstd', 'xxhash-wasm', 'xz-decompress'],
   analytics: ['node:', 'apache-arrow', '@duckdb/node-api', 'mmdb-lib'],
   'dashboard/server': ['node:', 'fastify', '@fastify/'],
-  'dashboard/web': ['lit', 'uplot'],
+  'dashboard/web': ['lit', 'uplot', '@noble/hashes'],
   fixtures: ['node:'],
   bin: ['node:'],
 }
@@ -36,6 +36,7 @@ const ENTRIES = [
   'bin/generate.ts',
   'collector/parse-child.ts',
   'collector/segment-worker.ts',
+  'dashboard/web/digest-worker.ts',
   'dashboard/web/main.ts',
   'fixtures/make-scanner-capture.ts',
 ]

@@ -6,7 +6,7 @@ import { notFound } from './error-reply.ts'
 /** The build names these files by their content, so a name never changes its meaning. */
 const HASHED_FOLDER = 'assets/'
 /** Paths of the views, without the leading slash, as the page reads its address. */
-const VIEW = /^(sign-in|port\/[a-z0-9]+\/\d{1,5}\/?)?$/
+const VIEW = /^(sign-in|uploads|port\/[a-z0-9]+\/\d{1,5}\/?)?$/
 
 /**
  * Serves the built page. A path that is no file of it is one of its views (`/port/tcp/23`): it gets index.html, which

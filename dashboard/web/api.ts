@@ -22,13 +22,14 @@ export function fetchAnswer<N extends QueryName>(
   name: N,
   parameters: QueryParameters<N>,
   signal: AbortSignal,
+  token: string | null = null,
 ): Promise<Answer<N>> {
-  return request<Answer<N>>(answerUrl(name, parameters), { signal })
+  return request<Answer<N>>(answerUrl(name, parameters), { signal, token })
 }
 
-/** @throws as fetchAnswer */
-export function fetchStatus(signal: AbortSignal): Promise<Status> {
-  return request<Status>('/api/v1/status', { signal })
+/** @param token of a sensor or a person; null: the session of this browser. @throws as fetchAnswer */
+export function fetchStatus(signal: AbortSignal, token: string | null = null): Promise<Status> {
+  return request<Status>('/api/v1/status', { signal, token })
 }
 
 /** Turns a token into a session cookie. @throws UNAUTHENTICATED when the hub does not know it */
@@ -46,15 +47,31 @@ export async function signOut(signal: AbortSignal): Promise<void> {
   await request<unknown>('/api/v1/session', { method: 'DELETE', signal })
 }
 
-async function request<T>(url: string, init: RequestInit & { signal: AbortSignal }): Promise<T> {
+/** A request as fetch takes it, always with a way to call it off. */
+interface HubRequest extends RequestInit {
+  readonly signal: AbortSignal
+  /** Speaks for the request instead of the session; null: the session of this browser, if there is one. */
+  readonly token?: string | null
+}
+
+/** What came back with a status of success. */
+interface HubAnswer {
+  readonly headers: Headers
+  /** Undefined when `text` is not JSON. */
+  readonly body: unknown
+  readonly text: string
+}
+
+/** @throws as fetchAnswer */
+export async function exchange(url: string, { token = null, ...init }: HubRequest): Promise<HubAnswer> {
   const timeout = AbortSignal.timeout(ANSWER_MILLISECONDS_MAX)
   let response: Response
   let text: string
   try {
     response = await fetch(url, {
-      credentials: 'same-origin',
+      credentials: token === null ? 'same-origin' : 'omit',
       ...init,
-      headers: { accept: 'application/json', ...init.headers },
+      headers: { accept: 'application/json', ...tokenHeader(token), ...init.headers },
       signal: AbortSignal.any([init.signal, timeout]),
     })
     text = await response.text()
@@ -66,12 +83,23 @@ async function request<T>(url: string, init: RequestInit & { signal: AbortSignal
     throw new TelescopeError('HUB_UNREACHABLE', message, { url }, error)
   }
   const body = parseBody(text)
-  if (response.ok && body !== undefined) return body as T
-  if (response.ok && text === '') return undefined as T
-  throw errorOf(response.status, body, url)
+  if (!response.ok) throw errorOf(response.status, body, url)
+  return { headers: response.headers, body, text }
 }
 
-function parseBody(text: string): unknown {
+export function tokenHeader(token: string | null): Record<string, string> {
+  return token === null ? {} : { authorization: `Bearer ${token}` }
+}
+
+/** @throws as fetchAnswer */
+export async function request<T>(url: string, init: HubRequest): Promise<T> {
+  const { body, text } = await exchange(url, init)
+  if (body === undefined && text !== '') throw errorOf(200, body, url)
+  return body as T
+}
+
+/** JSON of an answer; undefined when it is none. */
+export function parseBody(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -79,7 +107,8 @@ function parseBody(text: string): unknown {
   }
 }
 
-function errorOf(status: number, body: unknown, url: string): TelescopeError {
+/** The error that an answer without success stands for; its details hold the `status`. */
+export function errorOf(status: number, body: unknown, url: string): TelescopeError {
   const error = (body as { error?: { code?: unknown; message?: unknown; details?: unknown } } | undefined)?.error
   if (typeof error?.code !== 'string' || typeof error.message !== 'string') {
     return new TelescopeError('HUB_UNREACHABLE', `hub: answered ${status} without saying why; is a proxy in between?`, {
@@ -92,5 +121,5 @@ function errorOf(status: number, body: unknown, url: string): TelescopeError {
   if (!Object.hasOwn(ERROR_CODES, error.code)) {
     return new TelescopeError('INTERNAL', `${error.code}: ${error.message}`, { ...details, url, status })
   }
-  return new TelescopeError(error.code as ErrorCode, error.message, { ...details })
+  return new TelescopeError(error.code as ErrorCode, error.message, { ...details, status })
 }

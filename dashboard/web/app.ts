@@ -16,7 +16,10 @@ import './sign-in-box.ts'
 import { STRINGS } from './strings.ts'
 import { errorPanel, segments } from './table-parts.ts'
 import { applyTheme, readTheme, type Theme } from './theme.ts'
+import { UPLOAD_STRINGS } from './upload-strings.ts'
+import { Uploads } from './uploads.ts'
 import { defaultView, formatView, type ParsedView, parseView, type View, viewOf } from './url-state.ts'
+import './uploads-page.ts'
 import type { ViewControls } from './view-controls.ts'
 import './view-controls.ts'
 
@@ -41,6 +44,7 @@ class HirundoApp extends LitElement {
   declare poll: number
   private readonly status = new Read<Status>(this)
   private readonly sensors = new Read<Answer<'sensors'>>(this)
+  private readonly uploads = new Uploads()
   private token = ''
   private timer = 0
   private usedAt = Date.now()
@@ -67,8 +71,12 @@ class HirundoApp extends LitElement {
     window.addEventListener('hirundo-navigate', event => this.go((event as CustomEvent<NavigateDetail>).detail))
     window.addEventListener('hirundo-zoom-out', () => this.zoomOut())
     window.addEventListener('hirundo-unauthenticated', () => {
-      this.locked = true
+      // The uploads page takes a token itself, and it may be that which the hub does not know any more.
+      if (this.parsed.view.page.name === 'uploads') this.poll++
+      else this.locked = true
     })
+    this.uploads.addEventListener('change', () => this.requestUpdate())
+    void this.uploads.queue.restore()
     document.addEventListener('click', event => this.followLink(event))
     document.addEventListener('keydown', event => this.onKey(event))
     for (const name of ['pointerdown', 'keydown', 'visibilitychange']) {
@@ -151,6 +159,7 @@ class HirundoApp extends LitElement {
   }
 
   private get isSigningIn(): boolean {
+    if (this.parsed.view.page.name === 'uploads') return false
     return this.locked || this.parsed.view.page.name === 'sign-in' || this.status.value?.role === 'anonymous'
   }
 
@@ -167,14 +176,17 @@ class HirundoApp extends LitElement {
   }
 
   protected override willUpdate(): void {
-    this.status.run('status', this.poll, fetchStatus)
+    this.status.run('status', this.poll, signal => fetchStatus(signal))
+    const isUploads = this.parsed.view.page.name === 'uploads'
     const context = this.status.value && !this.isSigningIn ? this.context(this.status.value) : null
-    if (context) {
+    // What was left unfinished goes on, whichever page is looked at.
+    if (this.status.value && this.uploads.queue.items.length > 0) this.uploads.sender.useSession(this.status.value)
+    if (context && !isUploads) {
       const parameters = rangeParameters(context.range)
       this.sensors.run(answerUrl('sensors', parameters), context.revision, signal =>
         fetchAnswer('sensors', parameters, signal),
       )
-    } else if (this.status.value && !this.isSigningIn) {
+    } else if (this.status.value && !this.isSigningIn && !isUploads) {
       // No data yet; who is registered needs no range.
       this.sensors.run('sensors', this.poll, signal => fetchAnswer('sensors', {}, signal))
     }
@@ -185,6 +197,7 @@ class HirundoApp extends LitElement {
     const { page } = this.parsed.view
     if (this.isSigningIn) return STRINGS.signInTitle
     if (page.name === 'unknown') return STRINGS.notFoundTitle
+    if (page.name === 'uploads') return UPLOAD_STRINGS.title
     return page.name === 'port' ? formatPort(page.protocol, page.port) : STRINGS.homeTitle
   }
 
@@ -209,6 +222,7 @@ class HirundoApp extends LitElement {
   }
 
   private async leave(): Promise<void> {
+    this.uploads.sender.forgetToken()
     await signOut(new AbortController().signal).catch(() => undefined)
     location.assign('/')
   }
@@ -220,6 +234,7 @@ class HirundoApp extends LitElement {
       <a class="skip" href="#main" @click=${this.skip}>${STRINGS.skip}</a>
       <header class="top">
         <a class="brand" href=${formatView(viewOf({ name: 'home' }, this.parsed.view))}>${swallowMark()}<span>${STRINGS.name}</span><small>${STRINGS.tagline}</small></a>
+        ${this.navigation()}
         <div class="top-tools">
           ${this.isSigningIn ? nothing : html`<port-search .context=${context}></port-search>`}
           ${segments('theme', STRINGS.theme, STRINGS.themes, this.theme, theme => {
@@ -230,7 +245,7 @@ class HirundoApp extends LitElement {
         </div>
       </header>
       ${status?.demo ? demoBanner(status.demo) : nothing}
-      ${context && context.view.page.name !== 'unknown' ? html`<view-controls .context=${context}></view-controls>` : nothing}
+      ${context && context.view.page.name !== 'unknown' && context.view.page.name !== 'uploads' ? html`<view-controls .context=${context}></view-controls>` : nothing}
       <main id="main" tabindex="-1">
         ${this.parsed.ignored.length > 0 ? html`<p class="note ignored" role="status">${STRINGS.ignored(this.parsed.ignored)}</p>` : nothing}
         ${this.body(context)}
@@ -238,6 +253,18 @@ class HirundoApp extends LitElement {
       ${status || this.status.error ? this.footer(status) : nothing}
       <definition-popover></definition-popover>
       ${helpDialog()}`
+  }
+
+  /** The pages that are reached from everywhere; how far uploads have come shows wherever one is. */
+  private navigation(): TemplateResult {
+    const { view } = this.parsed
+    const { share } = this.uploads
+    const link = (page: 'home' | 'uploads', label: string): TemplateResult =>
+      html`<a href=${formatView(viewOf({ name: page }, view))} aria-current=${view.page.name === page ? 'page' : nothing}>${label}</a>`
+    return html`<nav class="pages" aria-label=${STRINGS.pages}>
+      ${link('home', STRINGS.overview)}
+      ${link('uploads', share === null ? STRINGS.uploads : STRINGS.uploadsBusy(`${Math.floor(share * 100)} %`))}
+    </nav>`
   }
 
   private body(context: PageContext | null): TemplateResult {
@@ -252,6 +279,9 @@ class HirundoApp extends LitElement {
     if (this.status.error && !this.status.value) return errorPanel(this.status.error, () => this.status.retry())
     // Nothing yet that would have to move when banner and controls come.
     if (!this.status.value) return html`<p class="visually-hidden" role="status">${STRINGS.loading}</p>`
+    if (page.name === 'uploads') {
+      return html`<uploads-page .view=${this.parsed.view} .status=${this.status.value} .uploads=${this.uploads}></uploads-page>`
+    }
     if (!context) return noDataPanel(this.sensors.value?.rows[0]?.sensor)
     if (page.name === 'port') return html`<port-page .context=${context}></port-page>`
     return html`<home-page .context=${context} .sensors=${this.sensors}></home-page>`
@@ -279,7 +309,7 @@ function noDataPanel(sensor: string | undefined): TemplateResult {
       ? html`<p>${STRINGS.noData}</p>`
       : html`<p>${STRINGS.noDataUpload(sensor)}</p>
           <pre class="scroll" tabindex="0"><code>${STRINGS.uploadLine(location.origin)}</code></pre>
-          <p>${STRINGS.noDataToken(sensor)}</p>`
+          <p>${STRINGS.noDataToken(sensor)} <a href="/uploads">${STRINGS.noDataPage}</a></p>`
   return html`<section class="panel"><h1 tabindex="-1">${STRINGS.noDataTitle}</h1>${next}</section>`
 }
 

@@ -47,6 +47,19 @@ export function formatShare(value: number): string {
   return `${(value * 100).toFixed(value === 0 || value === 1 ? 0 : 1)} %`
 }
 
+/** `3.4 MB`, in powers of a thousand. */
+export function formatBytes(value: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  let size = value
+  let unit = 0
+  // What would be written as 1000 of a unit is one of the next.
+  while (size >= 999.5 && unit < units.length - 1) {
+    size /= 1000
+    unit++
+  }
+  return `${unit === 0 ? count.format(size) : formatRate(size)} ${units[unit]}`
+}
+
 /** How many times more, as a word: `×4.2`. */
 export function formatFactor(value: number): string {
   return `×${value >= 100 ? formatCount(value) : value.toFixed(1)}`

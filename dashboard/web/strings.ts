@@ -4,6 +4,9 @@ export const STRINGS = {
   tagline: 'Regional darknet telescope',
   skip: 'Skip to the numbers',
   overview: 'Overview',
+  pages: 'Pages',
+  uploads: 'Uploads',
+  uploadsBusy: (share: string) => `Uploads ${share}`,
   none: '–',
   utc: 'UTC',
   economyUnknown: 'Unknown economy',
@@ -191,6 +194,7 @@ export const STRINGS = {
     `The hub runs and has counted no capture so far. Send one of ${sensor} with its token; it shows here within seconds:`,
   uploadLine: (origin: string) =>
     `curl -H "Authorization: Bearer $TOKEN" -T my.pcap ${origin}/api/v1/captures/$(sha256sum my.pcap | cut -c-64)`,
+  noDataPage: 'Or drop it on the page Uploads.',
   noDataToken: (sensor: string) => `Make a token with: hirundo token create --sensor ${sensor}`,
   errorTitle: 'This could not be read',
   retry: 'Try again',

@@ -1,3 +1,4 @@
+import { RECEIPT_STATES, type ReceiptState } from '../../schemas/catalog.ts'
 import { protocolName, protocolNumber, TRAFFIC_CLASSES } from '../../schemas/protocol.ts'
 import { DAY_SECONDS, formatDay, formatTime, HOUR_SECONDS, parseTime } from '../../schemas/time.ts'
 import { type BucketSeconds, DEFAULT_PRESET, isPreset, type RangeChoice } from './range.ts'
@@ -7,6 +8,7 @@ import { type BucketSeconds, DEFAULT_PRESET, isPreset, type RangeChoice } from '
 export type Page =
   | { readonly name: 'home' }
   | { readonly name: 'port'; readonly protocol: string; readonly port: number }
+  | { readonly name: 'uploads' }
   | { readonly name: 'sign-in' }
   | { readonly name: 'unknown'; readonly path: string }
 
@@ -31,6 +33,8 @@ export interface View {
   /** Whether ranks stand beside those of the period before. */
   readonly compare: 'previous' | 'none'
   readonly rows: (typeof ROW_LIMITS)[number]
+  /** Which uploads are listed. */
+  readonly receipts: ReceiptState | 'all'
 }
 
 type MutableView = { -readonly [K in keyof View]: View[K] }
@@ -62,13 +66,14 @@ export function defaultView(page: Page): View {
     bucket: 'auto',
     compare: 'previous',
     rows: 10,
+    receipts: 'all',
   }
 }
 
 /** Another page with the same range and filters; a port page says its protocol itself. */
 export function viewOf(page: Page, from: View): View {
   const filters = page.name === 'port' ? { ...from.filters, protocol: [] } : from.filters
-  return { ...from, page, filters, by: defaultGrouping(page) }
+  return { ...from, page, filters, by: defaultGrouping(page), receipts: 'all' }
 }
 
 /** Sorted, without doubles: equal filters have equal addresses. */
@@ -86,12 +91,13 @@ const FILTER_CHECKS: Readonly<Record<FilterName, (value: string) => boolean>> = 
 function pagePath(page: Page): string {
   if (page.name === 'home') return '/'
   if (page.name === 'port') return `/port/${page.protocol}/${page.port}`
-  return page.name === 'sign-in' ? '/sign-in' : page.path
+  return page.name === 'unknown' ? page.path : `/${page.name}`
 }
 
 function parsePage(path: string): Page {
   if (path === '/' || path === '/index.html') return { name: 'home' }
   if (path === '/sign-in') return { name: 'sign-in' }
+  if (path === '/uploads') return { name: 'uploads' }
   const match = /^\/port\/([a-z0-9]+)\/(\d{1,5})\/?$/.exec(path)
   const number = match ? protocolNumber(match[1]!) : null
   const port = match ? Number(match[2]) : 0
@@ -115,6 +121,7 @@ export function formatView(view: View): string {
   if (view.bucket !== 'auto') query.push(['bucket', view.bucket === HOUR_SECONDS ? 'hour' : 'day'])
   if (view.compare !== 'previous') query.push(['compare', view.compare])
   if (view.rows !== 10) query.push(['rows', String(view.rows)])
+  if (view.receipts !== 'all') query.push(['state', view.receipts])
   if (query.length === 0) return pagePath(view.page)
   const text = [['v', URL_VERSION], ...query].map(([name, value]) => `${name}=${value}`).join('&')
   return `${pagePath(view.page)}?${text}`
@@ -180,6 +187,10 @@ function readParameter(
     case 'rows':
       return pick(ROW_LIMITS, value, choice => {
         view.rows = choice
+      })
+    case 'state':
+      return pick(RECEIPT_STATES, value, choice => {
+        view.receipts = choice
       })
     default:
       return false

@@ -213,7 +213,15 @@ describe('the page', () => {
   }
 
   it('is one file for all its views, asked for again each time', async () => {
-    for (const url of ['/', '/port/tcp/23', '/sign-in', '/port/udp/53?v=1', '/?since=2026-11-01']) {
+    for (const url of [
+      '/',
+      '/port/tcp/23',
+      '/sign-in',
+      '/uploads',
+      '/uploads?state=counted',
+      '/port/udp/53?v=1',
+      '/?since=2026-11-01',
+    ]) {
       const response = await page.app.inject({ url, headers: { accept: 'text/html,*/*' } })
       expect(response.statusCode).toBe(200)
       expect(response.headers['content-type']).toContain('text/html')

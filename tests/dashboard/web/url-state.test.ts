@@ -14,6 +14,7 @@ import {
   type View,
   viewOf,
 } from '../../../dashboard/web/url-state.ts'
+import { RECEIPT_STATES } from '../../../schemas/catalog.ts'
 import { protocolName } from '../../../schemas/protocol.ts'
 
 function parse(text: string) {
@@ -22,6 +23,7 @@ function parse(text: string) {
 
 const page: fc.Arbitrary<Page> = fc.oneof(
   fc.constant({ name: 'home' } as const),
+  fc.constant({ name: 'uploads' } as const),
   fc.record({
     name: fc.constant('port' as const),
     protocol: fc.integer({ min: 0, max: 255 }).map(protocolName),
@@ -51,6 +53,7 @@ const view: fc.Arbitrary<View> = page.chain(chosen =>
     bucket: fc.constantFrom('auto' as const, 3600 as const, 86_400 as const),
     compare: fc.constantFrom('previous' as const, 'none' as const),
     rows: fc.constantFrom(...ROW_LIMITS),
+    receipts: fc.constantFrom('all' as const, ...RECEIPT_STATES),
   }),
 )
 
@@ -100,6 +103,7 @@ describe('parseView', () => {
       why: 'not on an hour',
     },
     { text: '/port/tcp/23?protocol=udp', ignored: ['protocol=udp'], why: 'the path says the protocol' },
+    { text: '/uploads?state=lost', ignored: ['state=lost'], why: 'no such state' },
     { text: '/?rows=11', ignored: ['rows=11'], why: 'not offered' },
     { text: '/?range=7d&v=1', ignored: [], why: 'all understood' },
   ])('$text: $why', ({ text, ignored }) => {
@@ -114,6 +118,7 @@ describe('parseView', () => {
     { path: '/port/132/9', page: { name: 'port', protocol: 'sctp', port: 9 } },
     { path: '/port/tcp/70000', page: { name: 'unknown', path: '/port/tcp/70000' } },
     { path: '/port/telnet/23', page: { name: 'unknown', path: '/port/telnet/23' } },
+    { path: '/uploads', page: { name: 'uploads' } },
     { path: '/sign-in', page: { name: 'sign-in' } },
     { path: '/nowhere', page: { name: 'unknown', path: '/nowhere' } },
   ])('$path is a page', ({ path, page: expected }) => {
