@@ -17,8 +17,10 @@ import {
   quarantineReceipt,
   ReceiptWriter,
   readReceipt,
+  waitingReceipts,
 } from './receipts.ts'
 import { addSensor, findSensor, listSensors } from './sensors.ts'
+import { takeSnapshot } from './snapshot.ts'
 import { redoSourceEconomies } from './source-economy.ts'
 import type { Scope, Storage } from './storage.ts'
 import { addToken, findToken, listTokens, revokeToken } from './tokens.ts'
@@ -86,6 +88,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     recordReceived: upload => receipts.record(upload),
     listReceipts: filter => listReceipts(database, filter),
     pending: limit => pendingReceipts(database, limit),
+    waiting: () => waitingReceipts(database),
     quarantine: (sensor, sha256, error) => quarantineReceipt(database, sensor, sha256, error),
     findContent: (sensor, contentSha256) => database.read(session => findContent(session, sensor, contentSha256)),
     countGroup(uploads) {
@@ -99,6 +102,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     overview: scope => ask(scope, context => readOverview(context, geography?.name ?? '')),
     replaceDay: day => replaceDay(database, lake, day),
     dropDay: day => dropDay(database, lake, day),
+    snapshot: folder => takeSnapshot(database, lake, folder),
     async close() {
       await counting
       await database.close()

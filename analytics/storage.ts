@@ -33,6 +33,8 @@ export interface Storage {
   listReceipts(filter: { sensor?: string; limit: number }): Promise<Receipt[]>
   /** Uploads received and not yet counted, oldest first. */
   pending(limit: number): Promise<Receipt[]>
+  /** How many those are, and when the oldest came. */
+  waiting(): Promise<{ count: number; oldest: string | null }>
 
   // --- counted
   /**
@@ -63,6 +65,12 @@ export interface Storage {
   replaceDay(day: number): Promise<void>
   /** Takes a UTC day out of lake and rollups; its files are unlinked after the commit. */
   dropDay(day: number): Promise<void>
+  /**
+   * Freezes the numbers: a copy of the catalog as `folder`/catalog.duckdb, and the lake files that it names once more
+   * below `folder`/lake, all of one moment. Everything else goes on meanwhile.
+   * @param folder exists, on the disk of the data
+   */
+  snapshot(folder: string): Promise<void>
   close(): Promise<void>
 }
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Command } from '../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../schemas/errors.ts'
@@ -13,25 +14,45 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   sensor: () => import('../dashboard/server/commands/sensor.ts'),
   token: () => import('../dashboard/server/commands/token.ts'),
   report: () => import('../dashboard/server/commands/report.ts'),
+  config: () => import('../dashboard/server/commands/config.ts'),
+  doctor: () => import('../dashboard/server/commands/doctor.ts'),
+  backup: () => import('../dashboard/server/commands/backup.ts'),
+  restore: () => import('../dashboard/server/commands/restore.ts'),
+  verify: () => import('../dashboard/server/commands/verify.ts'),
   demo: () => import('../dashboard/server/commands/demo.ts'),
 }
 
 async function overview(): Promise<string> {
-  const lines = ['hirundo COMMAND [--help]', '']
+  const lines = ['hirundo COMMAND ...', '']
   for (const [name, load] of Object.entries(COMMANDS))
     lines.push(`  ${name.padEnd(10)}${(await load()).command.summary}`)
+  lines.push('', 'hirundo help COMMAND says the rest of each; hirundo --version says which this is.')
   return `${lines.join('\n')}\n`
 }
 
+/** Beside bin/ in a checkout and in the package; this file runs as dist/bin/main.js. */
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
+    .version
+}
+
 async function main(argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv
+  // `help serve` is `serve --help`.
+  const [name, ...rest] = argv[0] === 'help' && argv[1] !== undefined ? [argv[1], '--help'] : argv
+  if (name === '--version' || name === '-V' || name === 'version') {
+    process.stdout.write(`hirundo ${version()}, Node ${process.versions.node}\n`)
+    return 0
+  }
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(await overview())
     return name === undefined ? EXIT_STATUS.usage : 0
   }
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (!load)
-    throw new TelescopeError('USAGE', `command "${name}" is unknown; there are ${Object.keys(COMMANDS).join(', ')}`)
+    throw new TelescopeError(
+      'USAGE',
+      `command "${name.replaceAll(/\p{Cc}/gu, '?')}" is unknown; there are ${Object.keys(COMMANDS).join(', ')}`,
+    )
   const { command } = await load()
   if (rest.includes('--help') || rest.includes('-h')) {
     process.stdout.write(`${command.usage.trimEnd()}\n`)

@@ -24,7 +24,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   schemas: [],
   collector: ['node:', 'apache-arrow', 'flatbuffers', 'fzstd', 'xxhash-wasm', 'xz-decompress'],
   analytics: ['node:', 'apache-arrow', '@duckdb/node-api', 'mmdb-lib'],
-  'dashboard/server': ['node:', 'fastify', '@fastify/'],
+  'dashboard/server': ['node:', 'fastify', '@fastify/', 'prom-client'],
   'dashboard/web': ['lit', 'uplot'],
   fixtures: ['node:'],
   bin: ['node:'],

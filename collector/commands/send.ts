@@ -49,7 +49,9 @@ Exit status: 0 the spool is empty; 3 a batch was refused; 1 the hub could not be
         signal: stop.signal,
         note,
       })
-      process.stdout.write(`${summary.sent} batches sent, ${summary.refused} refused, ${summary.waiting} waiting\n`)
+      process.stdout.write(
+        `${summary.sent} ${summary.sent === 1 ? 'batch' : 'batches'} sent, ${summary.refused} refused, ${summary.waiting} waiting\n`,
+      )
       return summary.refused > 0 ? EXIT_STATUS.input : 0
     } finally {
       process.off('SIGINT', abort)

@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import type { ErrorBody, ErrorCode, ErrorDetails } from '../../schemas/errors.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import { withoutEcho } from './log.ts'
 
 /** The one shape of every error answer, as the API document shows it. */
 export const ERROR_SCHEMA = {
@@ -38,7 +39,8 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   const known = toTelescopeError(error, request)
   // Being asked while it stops is nothing to look into.
   const isOurs = known.kind === 'bug' || known.kind === 'operating'
-  if (isOurs && known.code !== 'NOT_READY') request.log.error({ err: error }, known.code)
+  if (isOurs && known.code !== 'NOT_READY') request.log.error({ err: withoutEcho(error, request) }, known.code)
+  request.refusal = known.code
   if (known.code === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer')
   if (known.code === 'NOT_READY' || known.code === 'DISK_FULL') reply.header('retry-after', '30')
   reply.header('cache-control', 'no-store')

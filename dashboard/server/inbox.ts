@@ -8,6 +8,10 @@ import { type DataFolder, emptyFolder, inboxFolder, inboxPath, moveFile, syncFol
 export class Inbox {
   readonly #folder: DataFolder
   readonly #keepCaptures: boolean
+  /** Steps that move files now. */
+  readonly #moves = new Set<Promise<unknown>>()
+  /** Resolves when files may be moved. */
+  #stillness: Promise<void> = Promise.resolve()
 
   /** @param keepCaptures whether a counted raw capture moves to captures/ or is removed */
   constructor(folder: DataFolder, keepCaptures: boolean) {
@@ -16,7 +20,11 @@ export class Inbox {
   }
 
   /** After the commit that counted it: a raw capture is kept or removed, a batch is in the lake. */
-  async settle(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>): Promise<void> {
+  settle(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>): Promise<void> {
+    return this.#move(() => this.#settle(upload))
+  }
+
+  async #settle(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>): Promise<void> {
     const { kind, sensor, sha256 } = upload
     const path = inboxPath(this.#folder, kind, sensor, sha256)
     if (kind === 'capture' && this.#keepCaptures) {
@@ -27,7 +35,11 @@ export class Inbox {
   }
 
   /** After the commit that refused it: the bytes stay for whoever looks into it, with the reason beside them. */
-  async quarantine(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>, error: { code: string; message: string }) {
+  quarantine(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>, error: { code: string; message: string }) {
+    return this.#move(() => this.#quarantine(upload, error))
+  }
+
+  async #quarantine(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>, error: { code: string; message: string }) {
     const { kind, sensor, sha256 } = upload
     const kept = join(this.#folder.quarantine, sensor, sha256)
     if (!(await moveFile(inboxPath(this.#folder, kind, sensor, sha256), kept))) return
@@ -36,6 +48,34 @@ export class Inbox {
       await reason.writeFile(`${JSON.stringify({ sensor, sha256, kind, ...error })}\n`)
     } finally {
       await reason.close()
+    }
+  }
+
+  /** Runs work during which every file stays where it is; what comes in meanwhile only adds some. */
+  async still<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#stillness
+    let end!: () => void
+    const own = new Promise<void>(resolve => {
+      end = resolve
+    })
+    this.#stillness = before.then(() => own)
+    try {
+      await before
+      await Promise.allSettled([...this.#moves])
+      return await work()
+    } finally {
+      end()
+    }
+  }
+
+  async #move<T>(step: () => Promise<T>): Promise<T> {
+    await this.#stillness
+    const moving = step()
+    this.#moves.add(moving)
+    try {
+      return await moving
+    } finally {
+      this.#moves.delete(moving)
     }
   }
 

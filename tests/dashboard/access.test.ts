@@ -15,6 +15,7 @@ const MAY_CALL: Readonly<Record<string, readonly string[]>> = {
   'GET /api/v1/ready': EVERYONE,
   'GET /api/v1/status': EVERYONE,
   'GET /api/v1/openapi.json': EVERYONE,
+  'GET /api/v1/metrics': COORDINATOR,
   'POST /api/v1/session': EVERYONE,
   'DELETE /api/v1/session': EVERYONE,
   'GET /api/v1/traffic': READERS,
@@ -32,6 +33,8 @@ const MAY_CALL: Readonly<Record<string, readonly string[]>> = {
   'GET /api/v1/tokens': COORDINATOR,
   'POST /api/v1/tokens': COORDINATOR,
   'DELETE /api/v1/tokens/:id': COORDINATOR,
+  // With no token at all: only through the socket.
+  'POST /api/v1/snapshots': [],
 }
 
 let hub: TestHub

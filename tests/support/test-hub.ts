@@ -8,10 +8,13 @@ import { buildServer } from '../../dashboard/server/build-server.ts'
 import { createToken } from '../../dashboard/server/credentials.ts'
 import { type DataFolder, openDataFolder } from '../../dashboard/server/data-folder.ts'
 import type { DiskSpace } from '../../dashboard/server/disk-reserve.ts'
+import { HubMetrics } from '../../dashboard/server/hub-metrics.ts'
+import { Inbox } from '../../dashboard/server/inbox.ts'
 import { Receiver } from '../../dashboard/server/receive.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
 import type { ServerParts } from '../../dashboard/server/server-parts.ts'
 import { Sessions } from '../../dashboard/server/sessions.ts'
+import { freezeData } from '../../dashboard/server/snapshot.ts'
 import type { ErrorBody, ErrorCode } from '../../schemas/errors.ts'
 
 /** A server on a real storage in a folder of its own, with two sensors and a token of each kind; nothing is counted. */
@@ -72,6 +75,13 @@ export async function openTestHub(
     demo: () => null,
     isReady: () => true,
     isLocal: () => false,
+    tls: null,
+    freeze: () => freezeData({ storage, folder, inbox: new Inbox(folder, true), space: overrides.space ?? PLENTY }),
+    metrics: new HubMetrics({
+      waiting: () => storage.waiting(),
+      disk: async () => ({ free: 2 ** 40, total: 2 ** 40 }),
+      parseChildRestarts: () => 0,
+    }),
     logger: false,
     ...overrides,
   })
