@@ -36,6 +36,8 @@ interface DatabaseOptions {
   readonly threads: number
   /** With unit, `1GB`. */
   readonly memoryLimit: string
+  /** Opens a copy that nobody writes to, and leaves every byte of it as it is. */
+  readonly readOnly?: boolean
 }
 
 /** Readers at once; each query uses all threads, so that more would only share them. */
@@ -72,6 +74,7 @@ export class Database {
       const instance = await DuckDBInstance.create(path, {
         threads: String(options.threads),
         memory_limit: options.memoryLimit,
+        ...(options.readOnly ? { access_mode: 'READ_ONLY' } : {}),
         temp_directory: options.temporary,
         // A hub fetches no code from the network.
         autoinstall_known_extensions: 'false',

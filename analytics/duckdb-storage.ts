@@ -22,9 +22,11 @@ import {
   quarantineReceipt,
   ReceiptWriter,
   readReceipt,
+  waitingReceipts,
 } from './receipts.ts'
 import { findSensorKey, listSensorKeys, noteKeyUsed, revokeSensorKeys, succeedSensorKey } from './sensor-keys.ts'
 import { addSensor, findSensor, listSensors } from './sensors.ts'
+import { takeSnapshot } from './snapshot.ts'
 import { redoSourceEconomies } from './source-economy.ts'
 import type { Scope, Storage } from './storage.ts'
 import { addToken, findToken, listTokens, revokeToken } from './tokens.ts'
@@ -115,6 +117,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     listReceipts: filter => listReceipts(database, filter),
     pending: limit => pendingReceipts(database, limit),
     uploadUsage: since => readUploadUsage(database, since),
+    waiting: () => waitingReceipts(database),
     quarantine: (sensor, sha256, error) => quarantineReceipt(database, sensor, sha256, error),
     findContent: (sensor, contentSha256) => database.read(session => findContent(session, sensor, contentSha256)),
     countGroup(uploads) {
@@ -136,6 +139,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       changeLake(() => rebuildDay({ database, lake, nowMicros }, day, uploads, actor)),
     replaceDay: day => changeLake(() => replaceDay(database, lake, day)),
     dropDay: day => changeLake(() => dropDay(database, lake, day)),
+    snapshot: folder => takeSnapshot(database, lake, folder),
     sensorHealth: scope => ask(scope, readSensorHealth),
     async close() {
       await changing

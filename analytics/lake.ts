@@ -1,7 +1,8 @@
-import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { createReadStream, mkdirSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs'
+import { copyFile, link, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { LAKE_FILE } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
@@ -84,14 +85,29 @@ export class Lake {
         )
       }
       const { size } = await stat(staged)
+      const sha256 = await fileDigest(staged)
       if (await mkdir(dirname(final), { recursive: true })) await this.#sync(join(this.#folder, FLOWS))
       await rename(staged, final)
       await this.#sync(dirname(final))
-      return { path, day, ...expected, byte_count: size, created_at: nowMicros }
+      return { path, day, ...expected, byte_count: size, sha256, created_at: nowMicros }
     } catch (error) {
       await rm(staged, { force: true })
       throw this.#database.wrap(error)
     }
+  }
+
+  /** Gives files of the manifest a second name below another folder of the same disk; a copy where that cannot be. */
+  async linkInto(folder: string, paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      const name = join(folder, path)
+      await mkdir(dirname(name), { recursive: true })
+      await link(join(this.#folder, path), name).catch(() => copyFile(join(this.#folder, path), name))
+    }
+  }
+
+  /** A name below the folder that DuckDB may write to; what is left there is swept at the next start. */
+  stagingPath(name: string): string {
+    return join(this.#folder, STAGING, name)
   }
 
   /** Absolute names of the files of the days that [since, until) touches, Unix seconds. */
@@ -193,4 +209,10 @@ export class Lake {
       await handle.close()
     }
   }
+}
+
+async function fileDigest(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(path, { highWaterMark: 2 ** 20 }), hash)
+  return hash.digest('hex')
 }

@@ -1,7 +1,7 @@
 import { RECEIPT, RECEIPT_STATES, type Receipt, type ReceiptState, UPLOAD_KINDS } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
 import type { Database, Session } from './database.ts'
-import type { PlainRow } from './rows.ts'
+import { formatMicroseconds, type PlainRow } from './rows.ts'
 import { noteSequences } from './sequence-gaps.ts'
 import { type BoundValue, bind, bindList, sql } from './sql.ts'
 import type { NewUpload } from './storage.ts'
@@ -189,6 +189,23 @@ export function pendingReceipts(database: Database, limit: number): Promise<Rece
         ORDER BY row_number() OVER (PARTITION BY sensor ORDER BY received_at, upload_id, sha256), received_at, sensor LIMIT ${bind('int64', limit)}`,
     ),
   )
+}
+
+const WAITING = {
+  row_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Uploads received and not yet counted.' },
+  received_at: { ...RECEIPT.received_at, nullable: true },
+} as const satisfies Table
+
+/** See Storage.waiting. */
+export async function waitingReceipts(database: Database): Promise<{ count: number; oldest: string | null }> {
+  const [row] = await database.read(session =>
+    session.plain(
+      WAITING,
+      sql`SELECT count(*) AS row_count, min(received_at) AS received_at FROM receipt WHERE state = ${receiptState('received')}`,
+    ),
+  )
+  const { row_count, received_at } = row!
+  return { count: row_count, oldest: received_at === null ? null : formatMicroseconds(BigInt(received_at)) }
 }
 
 /** Takes an upload that could not be read out of the queue; one that is counted stays counted. */

@@ -80,6 +80,8 @@ export interface Storage {
    * @param since Unix seconds
    */
   uploadUsage(since: number): Promise<UploadUsage[]>
+  /** How many those are, and when the oldest came. */
+  waiting(): Promise<{ count: number; oldest: string | null }>
 
   // --- counted
   /**
@@ -147,6 +149,12 @@ export interface Storage {
   replaceDay(day: number): Promise<void>
   /** Takes a UTC day out of lake and rollups; its files are unlinked after the commit. */
   dropDay(day: number): Promise<void>
+  /**
+   * Freezes the numbers: a copy of the catalog as `folder`/catalog.duckdb, and the lake files that it names once more
+   * below `folder`/lake, all of one moment. Everything else goes on meanwhile.
+   * @param folder exists, on the disk of the data
+   */
+  snapshot(folder: string): Promise<void>
   close(): Promise<void>
 }
 

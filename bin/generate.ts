@@ -1,12 +1,16 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { configurationPage } from '../schemas/configuration-page.ts'
 import { dictionary } from '../schemas/dictionary.ts'
 
 /**
  * `npm run generate` writes the files that derive from the tables; with `--check` it compares instead and exits 1
  * when a committed file is stale.
  */
-const GENERATED: Readonly<Record<string, () => string>> = { 'schemas/DICTIONARY.md': dictionary }
+const GENERATED: Readonly<Record<string, () => string>> = {
+  'schemas/DICTIONARY.md': dictionary,
+  'docs/CONFIGURATION.md': configurationPage,
+}
 
 for (const [name, text] of Object.entries(GENERATED)) {
   // This file runs as dist/bin/generate.js.

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Command } from '../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../schemas/errors.ts'
@@ -35,6 +36,11 @@ const COMMANDS: Readonly<Record<string, Load | Readonly<Record<string, Load>>>> 
   rebuild: () => import('../dashboard/server/commands/rebuild.ts'),
   audit: () => import('../dashboard/server/commands/audit.ts'),
   report: () => import('../dashboard/server/commands/report.ts'),
+  config: () => import('../dashboard/server/commands/config.ts'),
+  doctor: () => import('../dashboard/server/commands/doctor.ts'),
+  backup: () => import('../dashboard/server/commands/backup.ts'),
+  restore: () => import('../dashboard/server/commands/restore.ts'),
+  verify: () => import('../dashboard/server/commands/verify.ts'),
   demo: () => import('../dashboard/server/commands/demo.ts'),
 }
 
@@ -51,10 +57,21 @@ async function overview(table: typeof COMMANDS, names: readonly string[] = []): 
   return text
 }
 
+/** Beside bin/ in a checkout and in the package; this file runs as dist/bin/main.js. */
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
+    .version
+}
+
 async function main(argv: readonly string[]): Promise<number> {
+  if (argv[0] === '--version' || argv[0] === '-V' || argv[0] === 'version') {
+    process.stdout.write(`hirundo ${version()}, Node ${process.versions.node}\n`)
+    return 0
+  }
   const words: string[] = []
   let table = COMMANDS
-  let rest = [...argv]
+  // `help serve` is `serve --help`.
+  let rest = argv[0] === 'help' && argv.length > 1 ? [...argv.slice(1), '--help'] : [...argv]
   for (;;) {
     const [name, ...others] = rest
     if (name === undefined || name === '--help' || name === '-h' || (name === 'help' && words.length === 0)) {
@@ -67,7 +84,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (entry === undefined) {
       throw new TelescopeError(
         'USAGE',
-        `command "${words.join(' ')}" is unknown; there are ${Object.keys(table).join(', ')}`,
+        `command "${words.join(' ').replaceAll(/\p{Cc}/gu, '?')}" is unknown; there are ${Object.keys(table).join(', ')}`,
       )
     }
     rest = others

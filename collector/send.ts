@@ -282,7 +282,12 @@ function isReceipt(body: unknown, sha256: string): body is object {
 }
 
 function giveUp(why: TelescopeError, waiting: number): TelescopeError {
-  return new TelescopeError(why.code, `${why.message}; ${waiting} batches stay in the spool`, { waiting }, why)
+  return new TelescopeError(
+    why.code,
+    `${why.message}; ${waiting} ${waiting === 1 ? 'batch stays' : 'batches stay'} in the spool`,
+    { waiting },
+    why,
+  )
 }
 
 /** Doubles with each failure; half of it is random, so that sensors do not come back all at once. */

@@ -176,6 +176,12 @@ export const LAKE_FILE = {
   row_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Flows.' },
   packet_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Packets.' },
   byte_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Size of the file.' },
+  sha256: {
+    type: 'text',
+    role: 'note',
+    sharing: 'withheld',
+    doc: 'SHA-256 of the file, hexadecimal, for verify; empty for files that were written before it was kept.',
+  },
   created_at: { type: 'timestamp_us', role: 'note', sharing: 'withheld', doc: 'When it was committed.' },
 } as const satisfies Table
 

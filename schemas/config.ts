@@ -5,7 +5,7 @@ import { TelescopeError } from './errors.ts'
  * and the documentation derive. An unknown member is refused, because a misspelt one would silently be the default.
  */
 
-export type ConfigField = {
+type ConfigField = {
   /** What it does, with unit and default. */
   readonly doc: string
   readonly required?: true
@@ -34,19 +34,7 @@ export type ConfigValues<T extends ConfigTable> = {
  * @throws CONFIG_INVALID with line and member
  */
 export function parseConfig<T extends ConfigTable>(text: string, table: T, where: string): ConfigValues<T> {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (error) {
-    const position = /position (\d+)/.exec((error as Error).message)
-    throw invalid(
-      where,
-      position ? lineOf(text, Number(position[1])) : null,
-      'is no JSON; look for a missing comma or quote',
-    )
-  }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw invalid(where, 1, 'is no JSON object')
-  const given = json as Record<string, unknown>
+  const given = configJson(text, where)
   for (const name of Object.keys(given)) {
     if (Object.hasOwn(table, name)) continue
     throw invalid(
@@ -70,6 +58,26 @@ export function parseConfig<T extends ConfigTable>(text: string, table: T, where
     )
   })
   return Object.fromEntries(values) as ConfigValues<T>
+}
+
+/**
+ * The members of a configuration file, unchecked.
+ * @throws CONFIG_INVALID
+ */
+export function configJson(text: string, where: string): Record<string, unknown> {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (error) {
+    const position = /position (\d+)/.exec((error as Error).message)
+    throw invalid(
+      where,
+      position ? lineOf(text, Number(position[1])) : null,
+      'is no JSON; look for a missing comma or quote',
+    )
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw invalid(where, 1, 'is no JSON object')
+  return json as Record<string, unknown>
 }
 
 /** @returns what the value had to be; null when it is that */
@@ -104,4 +112,32 @@ function lineOfMember(text: string, name: string): number | null {
 function invalid(where: string, line: number | null, what: string): TelescopeError {
   const place = line === null ? where : `${where}, line ${line}`
   return new TelescopeError('CONFIG_INVALID', `configuration ${place}: ${what}`, { path: where, line })
+}
+
+/** What the table's members mean, as Markdown rows: the documentation of a configuration file. */
+export function describeConfig(table: ConfigTable): string {
+  const rows = Object.entries(table).map(([name, field]) => `| \`${name}\` | ${typeText(field)} | ${field.doc} |`)
+  return `| member | value | meaning |\n|---|---|---|\n${rows.join('\n')}\n`
+}
+
+function typeText(field: ConfigField): string {
+  switch (field.type) {
+    case 'text':
+      return field.names ? field.names.map(name => `"${name}"`).join(', ') : 'text'
+    case 'integer':
+      return `${field.minimum} to ${field.maximum}`
+    case 'boolean':
+      return 'true, false'
+    case 'texts':
+      return 'list of texts'
+  }
+}
+
+/** The values that a file without any member has; members without a default are left out. */
+export function configDefaults(table: ConfigTable): Record<string, unknown> {
+  const entries = Object.entries(table).flatMap(([name, field]): [string, unknown][] => {
+    if (field.type === 'text' && field.required && field.names?.length === 1) return [[name, field.names[0]]]
+    return field.default === undefined ? [] : [[name, field.default]]
+  })
+  return Object.fromEntries(entries)
 }

@@ -42,6 +42,11 @@ export const ERROR_CODES = {
   },
   IDENTITY_EXISTS: { kind: 'usage', status: 409, doc: 'An identity file that was to be made is there already.' },
   CONFIG_INVALID: { kind: 'usage', status: 400, doc: 'A configuration file is no JSON, or a member of it is wrong.' },
+  TLS_INVALID: {
+    kind: 'usage',
+    status: 400,
+    doc: 'The certificate or key of the hub cannot be read, or do not belong together.',
+  },
   NOT_FOUND: { kind: 'usage', status: 404, doc: 'No such page, resource or record.' },
   METHOD_NOT_ALLOWED: { kind: 'usage', status: 405, doc: 'The resource exists but does not take this method.' },
   HOST_NOT_ALLOWED: {
@@ -194,6 +199,11 @@ export const ERROR_CODES = {
   },
   GEOGRAPHY_INVALID: { kind: 'input', status: 422, doc: 'A geography table cannot be read or is not CSV or MMDB.' },
   PARSE_FAILED: { kind: 'input', status: 422, doc: 'The parsing child died or took too long on this upload.' },
+  BACKUP_INVALID: {
+    kind: 'input',
+    status: 422,
+    doc: 'A backup is incomplete, damaged or of another version; or the folder holds something else.',
+  },
   WEEK_WITHOUT_DATA: { kind: 'input', status: 422, doc: 'No sensor listened in the week that a report was asked for.' },
 
   // operating: the machine

@@ -24,8 +24,8 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   schemas: [],
   collector: ['node:', 'apache-arrow', 'flatbuffers', 'fzstd', 'xxhash-wasm', 'xz-decompress'],
   analytics: ['node:', 'apache-arrow', '@duckdb/node-api', 'mmdb-lib'],
-  'dashboard/server': ['node:', 'fastify', '@fastify/'],
   'dashboard/web': ['lit', 'uplot', '@noble/hashes'],
+  'dashboard/server': ['node:', 'fastify', '@fastify/', 'prom-client'],
   fixtures: ['node:'],
   bin: ['node:'],
 }

@@ -63,7 +63,9 @@ counted; 1 the hub could not be reached, everything stays in place; 2 wrong usag
       const summary = await sendSpool({ spool, watch, followMs: watch ? 0 : FOLLOW_MS, ...common })
       const { sent, refused, waiting, followed } = summary
       const known = followed ? `; ${followed.counted} counted, ${followed.wrong} not, ${followed.open} not yet` : ''
-      process.stdout.write(`${sent} batches sent, ${refused} refused, ${waiting} waiting${sent > 0 ? known : ''}\n`)
+      process.stdout.write(
+        `${sent} ${sent === 1 ? 'batch' : 'batches'} sent, ${refused} refused, ${waiting} waiting${sent > 0 ? known : ''}\n`,
+      )
       return refused > 0 || (followed?.wrong ?? 0) > 0 ? EXIT_STATUS.input : 0
     } finally {
       process.off('SIGINT', abort)

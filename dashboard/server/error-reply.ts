@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import type { ErrorBody, ErrorCode, ErrorDetails } from '../../schemas/errors.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import { withoutEcho } from './log.ts'
 
 /** The one shape of every error answer, as the API document shows it. */
 export const ERROR_SCHEMA = {
@@ -44,7 +45,8 @@ export function sendError(
   const known = toTelescopeError(error, request)
   // Being asked while it stops is nothing to look into, nor is a sensor that sends too much.
   const isOurs = known.status >= 500
-  if (isOurs && known.code !== 'NOT_READY') request.log.error({ err: error }, known.code)
+  if (isOurs && known.code !== 'NOT_READY') request.log.error({ err: withoutEcho(error, request) }, known.code)
+  request.refusal = known.code
   if (known.status === 401) reply.header('www-authenticate', 'Bearer')
   if (known.code === 'NOT_READY' || known.code === 'DISK_FULL' || known.code === 'REQUESTS_TOO_MANY')
     reply.header('retry-after', '30')

@@ -1,4 +1,5 @@
-import type { FastifyServerOptions } from 'fastify'
+import type { Server } from 'node:http'
+import type { FastifyBaseLogger, FastifyServerOptions } from 'fastify'
 import { openStorage } from '../../analytics/duckdb-storage.ts'
 import { openGeography } from '../../analytics/geography.ts'
 import type { Storage } from '../../analytics/storage.ts'
@@ -8,14 +9,20 @@ import { Counter } from './counter.ts'
 import { type DataFolder, markSimulated, openDataFolder } from './data-folder.ts'
 import { diskSpace } from './disk-reserve.ts'
 import { openHubKey } from './hub-key.ts'
+import { HubMetrics } from './hub-metrics.ts'
 import { Inbox } from './inbox.ts'
 import { Listeners } from './listeners.ts'
+import { listenForMetrics } from './metrics-listener.ts'
+import { observeStorage } from './observed-storage.ts'
 import { builtFile } from './package-root.ts'
 import { ParsePool } from './parse-pool.ts'
 import { Receiver } from './receive.ts'
 import { ResumableUploads } from './resumable-uploads.ts'
 import { Sessions } from './sessions.ts'
+import { freezeData, removeSnapshots } from './snapshot.ts'
+import type { TlsFiles } from './tls-files.ts'
 import { UploadDecisions } from './upload-decisions.ts'
+import { tellUploads } from './upload-events.ts'
 import { QuotaKeeper, UPLOAD_QUOTAS, type UploadQuotas } from './upload-quotas.ts'
 
 interface HubOptions {
@@ -29,6 +36,10 @@ interface HubOptions {
   /** Host names by which a reverse proxy forwards. */
   readonly names: readonly string[]
   readonly openReading: boolean
+  /** Null speaks HTTP. */
+  readonly tls: TlsFiles | null
+  /** Port on loopback that gives the figures without a token; null for none. */
+  readonly metricsPort: number | null
   readonly keepCaptures: boolean
   /** Of each sensor; UPLOAD_QUOTAS unless said. */
   readonly quotas?: UploadQuotas
@@ -45,6 +56,9 @@ export interface Hub {
   readonly signInToken: string
   /** Resolves with the error after which nothing can be trusted any more; the hub has to be stopped then. */
   readonly broken: Promise<unknown>
+  readonly log: FastifyBaseLogger
+  /** Another certificate for connections to come; for a hub with TLS. */
+  renewTls(files: TlsFiles): void
   /** Takes no more, ends what is under way, leaves everything else for the next start. */
   stop(): Promise<void>
 }
@@ -65,11 +79,21 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   }
 }
 
-async function startOn(storage: Storage, folder: DataFolder, options: HubOptions): Promise<Hub> {
+async function startOn(unobserved: Storage, folder: DataFolder, options: HubOptions): Promise<Hub> {
   const inbox = new Inbox(folder, options.keepCaptures)
+  await removeSnapshots(folder)
   const { promise: broken, resolve: onBroken } = resolvable<unknown>()
   let ready = true
   const pool = new ParsePool(builtFile('collector', 'parse-child.js'), folder.parsed)
+  const metrics = new HubMetrics({
+    waiting: () => unobserved.waiting(),
+    disk: () => diskSpace(folder.root),
+    parseChildRestarts: () => pool.restarts,
+  })
+  const storage = observeStorage(
+    unobserved,
+    tellUploads(metrics, () => listeners.app.log),
+  )
   const counter = new Counter({
     storage,
     folder,
@@ -101,6 +125,9 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
       names: options.names,
       openReading: options.openReading,
       web: builtFile('web'),
+      tls: options.tls,
+      metrics,
+      freeze: () => freezeData({ storage, folder, inbox, space: diskSpace }),
       demo: options.demo ?? (() => null),
       isReady: () => ready,
       isLocal,
@@ -108,10 +135,13 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
     }),
   )
   let url: string
+  let metricsServer: Server | null = null
   try {
+    if (options.metricsPort !== null) metricsServer = await listenForMetrics(options.metricsPort, metrics)
     ;[, url] = await Promise.all([pool.check(), listeners.listen(options.host, options.ports, folder.socket)])
   } catch (error) {
     pool.close()
+    metricsServer?.close()
     await listeners.close()
     throw error
   }
@@ -121,10 +151,14 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
     url,
     signInToken: sessions.signInToken,
     broken,
+    log: listeners.app.log,
+    renewTls: files => listeners.renewTls(files),
     async stop() {
       ready = false
       await listeners.close()
       await resumable.stop()
+      metricsServer?.closeAllConnections()
+      metricsServer?.close()
       await counter.stop()
       await storage.close()
     },

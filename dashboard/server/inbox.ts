@@ -17,6 +17,10 @@ import {
 export class Inbox {
   readonly #folder: DataFolder
   readonly #keepCaptures: boolean
+  /** Steps that move files now. */
+  readonly #moves = new Set<Promise<unknown>>()
+  /** Resolves when files may be moved. */
+  #stillness: Promise<void> = Promise.resolve()
 
   /** @param keepCaptures whether a counted raw capture moves to captures/ or is removed; batches are always kept */
   constructor(folder: DataFolder, keepCaptures: boolean) {
@@ -25,11 +29,15 @@ export class Inbox {
   }
 
   /** Puts the bytes where the state of the receipt says that they lie. */
-  async place(receipt: Receipt): Promise<void> {
+  place(receipt: Receipt): Promise<void> {
+    return this.#move(() => this.#place(receipt))
+  }
+
+  async #place(receipt: Receipt): Promise<void> {
     const { kind, sensor, sha256, state } = receipt
     if (state === 'received' || state === 'held') return
     if (state === 'quarantined') {
-      await this.quarantine(receipt, { code: receipt.error_code ?? '', message: receipt.error_message ?? '' })
+      await this.#quarantine(receipt, { code: receipt.error_code ?? '', message: receipt.error_message ?? '' })
       return
     }
     const path = inboxPath(this.#folder, kind, sensor, sha256)
@@ -41,7 +49,11 @@ export class Inbox {
    * Brings the bytes of an upload back to where counting takes them from; durable when it resolves.
    * @returns false when they are kept nowhere
    */
-  async fetch({ kind, sensor, sha256 }: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>): Promise<boolean> {
+  fetch(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>): Promise<boolean> {
+    return this.#move(() => this.#fetch(upload))
+  }
+
+  async #fetch({ kind, sensor, sha256 }: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>): Promise<boolean> {
     const path = inboxPath(this.#folder, kind, sensor, sha256)
     await makeFolder(dirname(path))
     const refused = join(this.#folder.quarantine, sensor, sha256)
@@ -55,7 +67,11 @@ export class Inbox {
   }
 
   /** After the commit that refused it: the bytes stay for whoever looks into it, with the reason beside them. */
-  async quarantine(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>, error: { code: string; message: string }) {
+  quarantine(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>, error: { code: string; message: string }) {
+    return this.#move(() => this.#quarantine(upload, error))
+  }
+
+  async #quarantine(upload: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>, error: { code: string; message: string }) {
     const { kind, sensor, sha256 } = upload
     const kept = join(this.#folder.quarantine, sensor, sha256)
     if (!(await moveFile(inboxPath(this.#folder, kind, sensor, sha256), kept))) return
@@ -64,6 +80,34 @@ export class Inbox {
       await reason.writeFile(`${JSON.stringify({ sensor, sha256, kind, ...error })}\n`)
     } finally {
       await reason.close()
+    }
+  }
+
+  /** Runs work during which every file stays where it is; what comes in meanwhile only adds some. */
+  async still<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#stillness
+    let end!: () => void
+    const own = new Promise<void>(resolve => {
+      end = resolve
+    })
+    this.#stillness = before.then(() => own)
+    try {
+      await before
+      await Promise.allSettled([...this.#moves])
+      return await work()
+    } finally {
+      end()
+    }
+  }
+
+  async #move<T>(step: () => Promise<T>): Promise<T> {
+    await this.#stillness
+    const moving = step()
+    this.#moves.add(moving)
+    try {
+      return await moving
+    } finally {
+      this.#moves.delete(moving)
     }
   }
 

@@ -1,5 +1,6 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { Server as TlsServer } from 'node:https'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TelescopeError } from '../../schemas/errors.ts'
 import {
@@ -8,6 +9,7 @@ import {
   REQUEST_MILLISECONDS,
   STOP_MILLISECONDS,
 } from './time-limits.ts'
+import { TLS_VERSION_MIN, type TlsFiles } from './tls-files.ts'
 
 /**
  * The two doors of one server: TCP for everyone, and a socket in the data folder for the hub's own user. A request
@@ -62,7 +64,8 @@ export class Listeners {
         await this.app.listen({ host, port })
         const address = this.app.server.address()
         const bound = typeof address === 'object' && address !== null ? address.port : port
-        return `http://${host.includes(':') ? `[${host}]` : host}:${bound}`
+        const scheme = this.app.server instanceof TlsServer ? 'https' : 'http'
+        return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${bound}`
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
           throw new TelescopeError(
@@ -78,6 +81,13 @@ export class Listeners {
     throw new TelescopeError('PORT_IN_USE', `${tried} taken by another program; choose one with --port`, {
       port: ports[0] ?? null,
     })
+  }
+
+  /** Connections made from now on get this certificate. */
+  renewTls(files: TlsFiles): void {
+    if (this.app.server instanceof TlsServer) {
+      this.app.server.setSecureContext({ ...files, minVersion: TLS_VERSION_MIN })
+    }
   }
 
   /** Closes both doors. What is under way may end within STOP_MILLISECONDS; then its connection is cut. */

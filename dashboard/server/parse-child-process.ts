@@ -39,6 +39,8 @@ export class ParseChildProcess {
   #child: ChildProcess | null = null
   #settle: ((outcome: ParseOutcome) => void) | null = null
   #killReason: string | null = null
+  /** Processes so far. */
+  starts = 0
 
   constructor(module: string, limits: ParseLimits) {
     this.#module = module
@@ -83,6 +85,7 @@ export class ParseChildProcess {
   }
 
   #start(): ChildProcess {
+    this.starts++
     const child = fork(this.#module, [], {
       execArgv: [`--max-old-space-size=${this.#limits.heapMebibytes}`],
       // Nothing of the hub's environment: a token or key that an operator put there is no business of the child.

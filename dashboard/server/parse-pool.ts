@@ -39,6 +39,11 @@ export class ParsePool {
     this.#idle = [...this.#children]
   }
 
+  /** Children that had to be started again, because they died or were killed. */
+  get restarts(): number {
+    return this.#children.reduce((sum, child) => sum + Math.max(0, child.starts - 1), 0)
+  }
+
   /** Process ids of the children that run. */
   get pids(): number[] {
     return this.#children.flatMap(child => child.pid ?? [])

@@ -13,8 +13,13 @@ const HEADERS = {
   'cross-origin-resource-policy': 'same-origin',
 } as const
 
-export function addSecurityHeaders(app: FastifyInstance): void {
+/** RFC 6797: for a year this host is asked by HTTPS only. A proxy with TLS says so by itself. */
+const STRICT_TRANSPORT = { 'strict-transport-security': 'max-age=31536000' } as const
+
+/** @param tls whether the hub itself speaks HTTPS */
+export function addSecurityHeaders(app: FastifyInstance, tls: boolean): void {
+  const headers = tls ? { ...HEADERS, ...STRICT_TRANSPORT } : HEADERS
   app.addHook('onRequest', async (_request, reply) => {
-    reply.headers(HEADERS)
+    reply.headers(headers)
   })
 }

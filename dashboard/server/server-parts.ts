@@ -1,12 +1,15 @@
 import type { FastifyRequest, FastifyServerOptions } from 'fastify'
 import type { Storage } from '../../analytics/storage.ts'
 import type { Status } from '../../schemas/api.ts'
+import type { ErrorCode } from '../../schemas/errors.ts'
 import type { Action, Subject } from './access.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { HubSigningKey } from './hub-key.ts'
+import type { HubMetrics } from './hub-metrics.ts'
 import type { Receiver } from './receive.ts'
 import type { ResumableUploads } from './resumable-uploads.ts'
 import type { Sessions } from './sessions.ts'
+import type { TlsFiles } from './tls-files.ts'
 import type { UploadDecisions } from './upload-decisions.ts'
 import type { QuotaKeeper } from './upload-quotas.ts'
 
@@ -25,6 +28,8 @@ declare module 'fastify' {
     subject: Subject
     /** SHA-256 that the body must have by the signed Content-Digest; null when the request has none. */
     signedSha256: string | null
+    /** The code of the error that was answered; null while there is none. */
+    refusal: ErrorCode | null
   }
 }
 
@@ -40,8 +45,13 @@ export interface ServerParts {
   /** Host names besides address literals and `localhost`. */
   readonly names: readonly string[]
   readonly openReading: boolean
+  /** Null speaks HTTP: on loopback, or behind a proxy. */
+  readonly tls: TlsFiles | null
   /** Folder of the built page; null serves none. */
   readonly web: string | null
+  readonly metrics: HubMetrics
+  /** Freezes the data; see snapshot.ts. */
+  freeze(): Promise<string>
   demo(): Status['demo']
   /** False while the hub stops. */
   isReady(): boolean

@@ -15,6 +15,7 @@ const MAY_CALL: Readonly<Record<string, readonly string[]>> = {
   'GET /api/v1/ready': EVERYONE,
   'GET /api/v1/status': EVERYONE,
   'GET /api/v1/openapi.json': EVERYONE,
+  'GET /api/v1/metrics': COORDINATOR,
   'POST /api/v1/session': EVERYONE,
   'DELETE /api/v1/session': EVERYONE,
   'GET /api/v1/traffic': READERS,
@@ -50,6 +51,8 @@ const MAY_CALL: Readonly<Record<string, readonly string[]>> = {
   'POST /api/v1/tokens': COORDINATOR,
   'DELETE /api/v1/tokens/:id': COORDINATOR,
   'GET /api/v1/audit': COORDINATOR,
+  // With no token at all: only through the socket.
+  'POST /api/v1/snapshots': [],
 }
 
 let hub: TestHub

@@ -135,7 +135,18 @@ describe('the way of an operator', () => {
 
     // The catalog is on disk before the answer, so nothing but the hub's own files may hold a token.
     hub.child.kill('SIGTERM')
-    expect(await hub.finished).toMatchObject({ status: 0, stderr: '' })
+    const { status, stderr } = await hub.finished
+    expect(status).toBe(0)
+    // What happened, in words, and nothing that went wrong.
+    const lines = stderr
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line) as { level: string; msg: string })
+    expect(lines.filter(({ level }) => level !== 'info')).toEqual([])
+    const said = lines.map(({ msg }) => msg).join('\n')
+    expect(said).toMatch(/^received capture of lab-1: \d+ bytes \([0-9a-f]{12}\)$/m)
+    expect(said).toMatch(/^counted lab-1: 64 of 64 packets/m)
+    expect(said).toContain('[UNAUTHENTICATED]')
     expect(existsSync(join(data, 'hub.sock'))).toBe(false)
     expect(readdirSync(join(data, 'inbox', 'tmp'))).toEqual([])
   })

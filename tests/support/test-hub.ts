@@ -9,12 +9,14 @@ import { createToken } from '../../dashboard/server/credentials.ts'
 import { type DataFolder, openDataFolder } from '../../dashboard/server/data-folder.ts'
 import type { DiskSpace } from '../../dashboard/server/disk-reserve.ts'
 import { openHubKey } from '../../dashboard/server/hub-key.ts'
+import { HubMetrics } from '../../dashboard/server/hub-metrics.ts'
 import { Inbox } from '../../dashboard/server/inbox.ts'
 import { Receiver } from '../../dashboard/server/receive.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
 import { ResumableUploads } from '../../dashboard/server/resumable-uploads.ts'
 import type { ServerParts } from '../../dashboard/server/server-parts.ts'
 import { Sessions } from '../../dashboard/server/sessions.ts'
+import { freezeData } from '../../dashboard/server/snapshot.ts'
 import { UploadDecisions } from '../../dashboard/server/upload-decisions.ts'
 import { QuotaKeeper, UPLOAD_QUOTAS } from '../../dashboard/server/upload-quotas.ts'
 import type { ErrorBody, ErrorCode } from '../../schemas/errors.ts'
@@ -86,6 +88,13 @@ export async function openTestHub({
     demo: () => null,
     isReady: () => true,
     isLocal: () => false,
+    tls: null,
+    freeze: () => freezeData({ storage, folder, inbox: new Inbox(folder, true), space: space }),
+    metrics: new HubMetrics({
+      waiting: () => storage.waiting(),
+      disk: async () => ({ free: 2 ** 40, total: 2 ** 40 }),
+      parseChildRestarts: () => 0,
+    }),
     logger: false,
     ...overrides,
   })

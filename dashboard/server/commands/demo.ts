@@ -40,7 +40,7 @@ page, for this machine only. The first start takes some seconds; the next ones r
     days: { type: 'string' },
   },
   async run({ values, positionals }) {
-    const stop = askedToStop()
+    const stop = askedToStop({ hangUp: true })
     process.umask(0o077)
     const folder = await openFolder(values, positionals)
     const region = readRegion(folder.region) ?? (await simulate(folder, values, stop))
@@ -53,9 +53,11 @@ page, for this machine only. The first start takes some seconds; the next ones r
       geography: join(folder.region, 'geography.csv'),
       names: [],
       openReading: true,
+      tls: null,
+      metricsPort: null,
       // The captures lie in the region already.
       keepCaptures: false,
-      logger: hubLogger('warn'),
+      logger: hubLogger('warn', 'auto'),
       demo: () => ({ scale: region.scale, ...progress }),
     })
     folder.update({ url: hub.url })

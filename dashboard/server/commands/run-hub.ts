@@ -1,19 +1,19 @@
 import { TelescopeError } from '../../../schemas/errors.ts'
 import type { Hub } from '../hub.ts'
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
 /**
  * A promise of the first signal that asks the process to end. After it the signals have their own effect again: a
  * second Ctrl-C kills.
+ * @param hangUp whether SIGHUP, of a terminal that was closed, is such a signal
  */
-export function askedToStop(): Promise<'stop'> {
+export function askedToStop({ hangUp }: { hangUp: boolean }): Promise<'stop'> {
+  const signals: NodeJS.Signals[] = hangUp ? ['SIGINT', 'SIGTERM', 'SIGHUP'] : ['SIGINT', 'SIGTERM']
   return new Promise(resolve => {
     const stop = () => {
-      for (const signal of SIGNALS) process.removeListener(signal, stop)
+      for (const signal of signals) process.removeListener(signal, stop)
       resolve('stop')
     }
-    for (const signal of SIGNALS) process.on(signal, stop)
+    for (const signal of signals) process.on(signal, stop)
   })
 }
 

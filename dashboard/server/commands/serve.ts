@@ -1,77 +1,94 @@
-import { BlockList, isIP } from 'node:net'
-import type { Command, CommandArguments } from '../../../schemas/command.ts'
+import type { Command } from '../../../schemas/command.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
+import { LOG_FORMATS, LOG_LEVELS } from '../../../schemas/hub-config.ts'
 import { type Hub, startHub } from '../hub.ts'
+import { type HubSettings, isLoopback, readHubSettings } from '../hub-settings.ts'
 import { commandLine, followCommand, uploadCommand } from '../instructions.ts'
-import { hubLogger, LOG_LEVELS } from '../log.ts'
-import { DATA_DEFAULT, portOption, textOption } from './options.ts'
+import { hubLogger } from '../log.ts'
+import { readTlsFiles, type TlsFiles } from '../tls-files.ts'
+import { DATA_DEFAULT } from './options.ts'
 import { askedToStop, runHub } from './run-hub.ts'
 
 export const command: Command = {
   summary: 'run the hub',
-  usage: `hirundo serve [--data DIR] [--host 127.0.0.1] [--port 8080] [--name HOST]... [--geography FILE]
-              [--open-reading] [--remove-captures] [--log LEVEL]
+  usage: `hirundo serve [--config FILE] [--data DIR] [--host 127.0.0.1] [--port 8080] [--name HOST]...
+              [--tls-certificate FILE --tls-key FILE] [--geography FILE] [--open-reading] [--remove-captures]
+              [--metrics-port PORT] [--log LEVEL] [--log-format auto|json|text]
 
-Prints the address on a line of its own when the hub is ready. Ctrl-C or SIGTERM ends it; what is received stays
-received.
+Prints the address on a line of its own when the hub is ready. Ctrl-C or SIGTERM ends it within seconds: uploads under
+way get three of them, what is received stays received; a second signal ends it at once, and loses nothing either.
 
-  --data DIR         everything of the hub lies there, default ${DATA_DEFAULT}
-  --host ADDRESS     address to listen on. Others than loopback put tokens on the network in clear text: better leave
-                     it, and forward from a proxy with TLS
-  --port PORT        default 8080; 0 takes any free port
-  --name HOST        host name by which a proxy forwards; may be given several times
-  --geography FILE   table of economies: .mmdb, or .csv with prefix,economy; default: the one that comes with Hirundo
-  --open-reading     whoever reaches the hub may read everything, without a token; only on loopback
-  --remove-captures  remove raw captures once they are counted; by default they are kept in DIR/captures
-  --log LEVEL        ${LOG_LEVELS.join(', ')}; default warn. One JSON object a line on standard error`,
+  --config FILE           JSON as "hirundo config show" explains it; the options here win over it
+  --data DIR              everything of the hub lies there, default ${DATA_DEFAULT}
+  --host ADDRESS          address to listen on. Others than loopback without TLS put tokens on the network in clear
+                          text: name a certificate, or forward from a proxy with TLS (deploy/ has examples)
+  --port PORT             default 8080; 0 takes any free port
+  --name HOST             host name of the certificate or the proxy; may be given several times
+  --tls-certificate FILE  PEM with the chain; with it the hub speaks HTTPS only. SIGHUP reads it again
+  --tls-key FILE          PEM with its key
+  --geography FILE        table of economies: .mmdb, or .csv with prefix,economy; default: the one of Hirundo
+  --open-reading          whoever reaches the hub may read everything, without a token; only on loopback
+  --remove-captures       remove raw captures once they are counted; by default they are kept in DIR/captures
+  --metrics-port PORT     gives /metrics on 127.0.0.1 without a token; else /api/v1/metrics asks for a coordinator's
+  --log LEVEL             ${LOG_LEVELS.join(', ')}; default info: what was received, counted, refused and changed
+  --log-format FORMAT     ${LOG_FORMATS.join(', ')}; auto is text on a terminal, else one JSON object a line`,
   options: {
-    data: { type: 'string', default: DATA_DEFAULT },
-    host: { type: 'string', default: '127.0.0.1' },
-    port: { type: 'string', default: '8080' },
+    config: { type: 'string' },
+    data: { type: 'string' },
+    host: { type: 'string' },
+    port: { type: 'string' },
     name: { type: 'string', multiple: true },
+    'tls-certificate': { type: 'string' },
+    'tls-key': { type: 'string' },
     geography: { type: 'string' },
-    'open-reading': { type: 'boolean', default: false },
-    'remove-captures': { type: 'boolean', default: false },
-    log: { type: 'string', default: 'warn' },
+    'open-reading': { type: 'boolean' },
+    'remove-captures': { type: 'boolean' },
+    'metrics-port': { type: 'string' },
+    log: { type: 'string' },
+    'log-format': { type: 'string' },
   },
   async run({ values, positionals }) {
     if (positionals.length > 0) throw new TelescopeError('USAGE', `serve takes no argument "${positionals[0]}"`)
-    const host = textOption(values, 'host')
-    const openReading = values['open-reading'] === true
-    if (openReading && !isLoopback(host)) {
-      throw new TelescopeError(
-        'USAGE',
-        `option --open-reading gives everything to whoever reaches ${host}; it works on loopback only`,
-      )
-    }
-    const data = textOption(values, 'data')
-    const stop = askedToStop()
+    const settings = readHubSettings(values)
+    const tls = tlsFiles(settings)
+    const stop = askedToStop({ hangUp: tls === null })
     // All that the hub writes is for its own user: raw captures hold dark addresses.
     process.umask(0o077)
     const hub = await startHub({
-      data,
-      host,
-      ports: [portOption(values, 'port')],
-      geography: values['geography'] === undefined ? null : textOption(values, 'geography'),
-      names: ((values['name'] ?? []) as string[]).map(name => name.toLowerCase()),
-      openReading,
-      keepCaptures: values['remove-captures'] !== true,
-      logger: hubLogger(textOption(values, 'log')),
+      data: settings.data,
+      host: settings.host,
+      ports: [settings.port],
+      geography: settings.geography ?? null,
+      names: settings.names,
+      openReading: settings.open_reading,
+      tls,
+      keepCaptures: settings.keep_captures,
+      metricsPort: settings.metrics_port ?? null,
+      logger: hubLogger(settings.log_level, settings.log_format),
     })
-    process.stdout.write(introduction(hub, data, values, isLoopback(host)))
+    if (tls !== null) process.on('SIGHUP', () => renewTls(hub, settings))
+    process.stdout.write(introduction(hub, settings))
     await runHub(hub, stop)
     return 0
   },
 }
 
-function introduction(
-  { url, signInToken }: Hub,
-  data: string,
-  values: CommandArguments['values'],
-  loopback: boolean,
-): string {
-  const proxy = ((values['name'] ?? []) as string[])[0]
-  const page = proxy === undefined ? url : `https://${proxy}`
+function tlsFiles({ tls_certificate, tls_key }: HubSettings): TlsFiles | null {
+  return tls_certificate === undefined || tls_key === undefined ? null : readTlsFiles(tls_certificate, tls_key)
+}
+
+/** A pair that cannot be used leaves the one in use. */
+function renewTls(hub: Hub, settings: HubSettings): void {
+  try {
+    hub.renewTls(tlsFiles(settings)!)
+  } catch (error) {
+    hub.log.error({ err: error }, 'certificate was not renewed; the one in use stays')
+  }
+}
+
+function introduction({ url, signInToken }: Hub, { data, host, names, tls_key }: HubSettings): string {
+  const [name] = names
+  const page = name === undefined ? url : `https://${name}${tls_key === undefined ? '' : portOf(url)}`
   return `${url}/
 
 sign in (until the hub stops):  ${page}/sign-in#${signInToken}
@@ -79,15 +96,11 @@ add a sensor:                   ${commandLine('sensor', 'add', 'ID', '--economy'
 make its token:                 ${commandLine('token', 'create', '--sensor', 'ID', '--data', data)}
 upload a capture:               ${uploadCommand(page, '$TOKEN', 'FILE')}
 what became of it:              ${followCommand(page, '$TOKEN', 'FILE')}
-${loopback ? '' : '\nThis address is reachable from other machines, and without TLS tokens can be read on the way.\n'}
+${isLoopback(host) || tls_key !== undefined ? '' : '\nThis address is reachable from other machines, and without TLS tokens can be read on the way.\n'}
 `
 }
 
-function isLoopback(host: string): boolean {
-  if (host === 'localhost') return true
-  const loopback = new BlockList()
-  loopback.addSubnet('127.0.0.0', 8)
-  loopback.addAddress('::1', 'ipv6')
-  const family = isIP(host)
-  return family !== 0 && loopback.check(host, family === 6 ? 'ipv6' : 'ipv4')
+function portOf(url: string): string {
+  const { port } = new URL(url)
+  return port === '' ? '' : `:${port}`
 }

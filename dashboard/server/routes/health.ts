@@ -3,6 +3,7 @@ import { parametersJsonSchema, type Status } from '../../../schemas/api.ts'
 import { scopeOf } from '../access.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
 import { SOFTWARE_VERSION } from '../package-root.ts'
+import { checkReady } from '../readiness.ts'
 import type { ServerParts } from '../server-parts.ts'
 
 const text = { type: 'string' }
@@ -53,14 +54,13 @@ export function addHealthRoutes(app: FastifyInstance, parts: ServerParts): void 
     {
       config: { access: 'anything' },
       schema: {
-        summary: 'The hub takes uploads and answers questions.',
+        summary: 'The hub takes uploads and answers questions; when it does not, the error says why not.',
         querystring,
         response: { 200: ANSWER, 503: ERROR_SCHEMA },
       },
     },
     async () => {
-      // A storage that cannot be read throws here, and the answer is its error.
-      await parts.storage.pending(1)
+      await checkReady(parts)
       return { status: 'ready' }
     },
   )

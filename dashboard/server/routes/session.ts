@@ -6,10 +6,11 @@ import type { ServerParts } from '../server-parts.ts'
 import { SESSION_COOKIE, sessionCookie } from '../subject.ts'
 
 /** Signing a browser in and out: a token is exchanged for a cookie that scripts cannot read. */
-export function addSessionRoutes(app: FastifyInstance, { sessions, names }: ServerParts): void {
-  // A cookie that only goes over TLS where TLS is: behind the proxy that forwards one of our names.
+export function addSessionRoutes(app: FastifyInstance, { sessions, names, tls }: ServerParts): void {
+  // A cookie that only goes over TLS where TLS is: our own, or of the proxy that forwards one of our names.
+  const isSecure = (request: FastifyRequest) => tls !== null || names.includes(hostName(request.headers.host ?? ''))
   const attributes = (request: FastifyRequest) =>
-    `Path=/; HttpOnly; SameSite=Strict${names.includes(hostName(request.headers.host ?? '')) ? '; Secure' : ''}`
+    `Path=/; HttpOnly; SameSite=Strict${isSecure(request) ? '; Secure' : ''}`
   app.post<{ Body: { token: string } }>(
     '/api/v1/session',
     {

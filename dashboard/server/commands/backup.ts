@@ -1,0 +1,36 @@
+import { resolve } from 'node:path'
+import type { Command } from '../../../schemas/command.ts'
+import { TelescopeError } from '../../../schemas/errors.ts'
+import { withFrozenData } from '../freeze-for-command.ts'
+import { progressNote } from '../progress-note.ts'
+import { writeBackup } from '../write-backup.ts'
+import { DATA_DEFAULT, textOption } from './options.ts'
+
+export const command: Command = {
+  summary: 'copy the data of a hub, also while it runs',
+  usage: `hirundo backup DIR [--data DIR] [--json]
+
+Copies everything of one moment to DIR: catalog, lake, received bytes, keys. The hub goes on meanwhile. What an earlier
+backup in DIR holds already is not copied again; that one stays good until the new one is whole. Bytes are copied, never
+linked: put DIR on another disk. It holds keys and raw captures, so it is for the owner alone.
+
+  --data DIR  data folder of the hub, default ${DATA_DEFAULT}
+  --json      print one JSON object`,
+  options: { data: { type: 'string', default: DATA_DEFAULT }, json: { type: 'boolean', default: false } },
+  async run({ values, positionals }) {
+    const [target, ...more] = positionals
+    if (target === undefined || more.length > 0) throw new TelescopeError('USAGE', 'backup: name one folder to copy to')
+    process.umask(0o077)
+    const note = progressNote('copying')
+    const summary = await withFrozenData(textOption(values, 'data'), async frozen =>
+      writeBackup(frozen, resolve(target), note),
+    )
+    note(null)
+    process.stdout.write(
+      values['json']
+        ? `${JSON.stringify(summary)}\n`
+        : `backup of ${summary.files} files, ${summary.bytes} bytes, of which ${summary.files_copied} files, ${summary.bytes_copied} bytes, are new\n`,
+    )
+    return 0
+  },
+}

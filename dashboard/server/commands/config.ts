@@ -1,0 +1,42 @@
+import type { Command, CommandArguments } from '../../../schemas/command.ts'
+import { configDefaults, describeConfig } from '../../../schemas/config.ts'
+import { CONFIG_KINDS, parseAnyConfig } from '../../../schemas/config-kinds.ts'
+import { TelescopeError } from '../../../schemas/errors.ts'
+import { readConfigText, readHubConfig } from '../hub-settings.ts'
+
+const KINDS = Object.keys(CONFIG_KINDS).join('|')
+
+export const command: Command = {
+  summary: 'check and explain configuration files',
+  usage: `hirundo config check FILE
+hirundo config show [${KINDS}] [--defaults]
+
+check says what is wrong with a file, with its line, and ends with status 2; the member "kind" says what it configures.
+show explains every member.
+
+  --defaults  print a file with every default instead, to begin with`,
+  options: { defaults: { type: 'boolean', default: false } },
+  async run({ values, positionals }) {
+    const [action, subject, ...more] = positionals
+    if (more.length === 0 && action === 'check' && subject !== undefined) return check(subject)
+    if (more.length === 0 && action === 'show') return show(subject ?? 'hub', values)
+    throw new TelescopeError('USAGE', 'config: say "config check FILE" or "config show"; see hirundo config --help')
+  },
+}
+
+function check(file: string): number {
+  const { kind } = parseAnyConfig(readConfigText(file), file)
+  // What no single member shows.
+  if (kind === 'hub') readHubConfig(file)
+  process.stdout.write(`${file} is a right configuration of a ${kind}\n`)
+  return 0
+}
+
+function show(kind: string, values: CommandArguments['values']): number {
+  const table = Object.hasOwn(CONFIG_KINDS, kind) ? CONFIG_KINDS[kind] : undefined
+  if (!table) throw new TelescopeError('USAGE', `configuration "${kind}" is unknown; there are ${KINDS}`)
+  process.stdout.write(
+    values['defaults'] ? `${JSON.stringify(configDefaults(table), null, 2)}\n` : describeConfig(table),
+  )
+  return 0
+}

@@ -1,0 +1,95 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { readHubConfig, readHubSettings } from '../../dashboard/server/hub-settings.ts'
+import { configDefaults, parseConfig } from '../../schemas/config.ts'
+import { CONFIG_KINDS, parseAnyConfig } from '../../schemas/config-kinds.ts'
+import { configurationPage } from '../../schemas/configuration-page.ts'
+import { HUB_CONFIG } from '../../schemas/hub-config.ts'
+import { ROOT } from '../support/external.ts'
+import { temporaryFolders } from '../support/temporary-folder.ts'
+
+const folder = temporaryFolders()
+
+function configFile(members: object): string {
+  const path = join(folder(), 'hub.json')
+  writeFileSync(path, JSON.stringify({ kind: 'hub', ...members }))
+  return path
+}
+
+const withCode = (code: string, message = '') =>
+  expect.objectContaining({ code, message: expect.stringContaining(message) })
+
+describe('settings of a hub', () => {
+  it('are the documented defaults when nothing is said', () => {
+    expect(readHubSettings({})).toEqual(parseConfig('{"kind": "hub"}', HUB_CONFIG, 'f'))
+    expect(readHubSettings({})).toMatchObject({ host: '127.0.0.1', port: 8080, log_level: 'info', keep_captures: true })
+  })
+
+  it('come from the file, relative to it, and options win', () => {
+    const config = configFile({
+      data: 'd',
+      port: 9000,
+      names: ['Hub.Example'],
+      geography: '/g.csv',
+      log_level: 'debug',
+    })
+    const settings = readHubSettings({
+      config,
+      port: '0',
+      log: 'warn',
+      'remove-captures': true,
+      'metrics-port': '9100',
+      data: undefined,
+    })
+    expect(settings).toMatchObject({
+      data: join(config, '../d'),
+      geography: '/g.csv',
+      port: 0,
+      names: ['hub.example'],
+      log_level: 'warn',
+      keep_captures: false,
+      metrics_port: 9100,
+    })
+    expect(readHubSettings({ config, data: 'here' }).data).toBe('here')
+  })
+
+  it.each([
+    [{ port: 'http' }, 'USAGE', 'option --port is "http"'],
+    [{ port: '65536' }, 'USAGE', '0 to 65535'],
+    [{ log: 'loud' }, 'USAGE', 'silent, error, warn, info, debug'],
+    [{ 'log-format': 'xml' }, 'USAGE', 'auto, json, text'],
+    [{ host: '0.0.0.0', 'open-reading': true }, 'USAGE', 'loopback only'],
+    [{ 'tls-key': 'k' }, 'USAGE', 'only the key is named'],
+    [{ config: '/nowhere/hub.json' }, 'CONFIG_INVALID', 'ENOENT'],
+  ])('%j is refused', (values, code, message) => {
+    expect(() => readHubSettings(values)).toThrow(withCode(code, message))
+  })
+
+  it('are refused in a file as they are in options', () => {
+    for (const [members, code] of [
+      [{ prot: 1 }, 'CONFIG_INVALID'],
+      [{ metrics_port: 0 }, 'CONFIG_INVALID'],
+      [{ log_level: 'loud' }, 'CONFIG_INVALID'],
+      [{ open_reading: true, host: '192.0.2.1' }, 'USAGE'],
+      [{ tls_certificate: 'c' }, 'USAGE'],
+    ] as const) {
+      expect(() => readHubConfig(configFile(members))).toThrow(withCode(code))
+    }
+  })
+
+  it('of an unknown kind are refused, and the page has every member of every kind', () => {
+    for (const text of ['{}', '{"kind": "boat"}', '{"kind": "toString"}', '{"kind": 1}']) {
+      expect(() => parseAnyConfig(text, 'f')).toThrow(withCode('CONFIG_INVALID', '"kind"'))
+    }
+    const page = readFileSync(join(ROOT, 'docs/CONFIGURATION.md'), 'utf8')
+    expect(page).toBe(configurationPage())
+    for (const [kind, table] of Object.entries(CONFIG_KINDS)) {
+      for (const name of Object.keys(table)) expect(page).toContain(`| \`${name}\` |`)
+      // The defaults that are printed are a right file of the kind.
+      if (Object.values(table).every(field => !field.required || field.type !== 'text' || field.names?.length === 1)) {
+        expect(parseAnyConfig(JSON.stringify(configDefaults(table)), 'f').kind).toBe(kind)
+      }
+    }
+  })
+})
