@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { TelescopeError } from '../schemas/errors.ts'
+import { compactStep } from './compaction.ts'
 import { countGroup } from './count-group.ts'
 import { Database } from './database.ts'
 import { dropDay, replaceDay } from './days.ts'
@@ -99,6 +100,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     overview: scope => ask(scope, context => readOverview(context, geography?.name ?? '')),
     replaceDay: day => replaceDay(database, lake, day),
     dropDay: day => dropDay(database, lake, day),
+    compactStep: signal => compactStep(database, lake, nowMicros(), signal),
+    removeRetired: () => lake.unlinkRetired(),
     async close() {
       await counting
       await database.close()

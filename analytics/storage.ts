@@ -63,7 +63,25 @@ export interface Storage {
   replaceDay(day: number): Promise<void>
   /** Takes a UTC day out of lake and rollups; its files are unlinked after the commit. */
   dropDay(day: number): Promise<void>
+  /**
+   * Merges some small lake files of one day into one. Answers before and after are the same.
+   * @param signal ends a step that is under way; then it throws and nothing has happened
+   * @returns what was merged; null when nothing is worth it at present
+   */
+  compactStep(signal?: AbortSignal): Promise<CompactionStep | null>
+  /**
+   * Unlinks lake files and parts of snapshots that were replaced some minutes ago.
+   * @returns files removed
+   */
+  removeRetired(): Promise<number>
   close(): Promise<void>
+}
+
+export interface CompactionStep {
+  /** Unix seconds of the start of the UTC day. */
+  readonly day: number
+  readonly files: number
+  readonly rows: number
 }
 
 /** Whose data a caller may see; built into the SQL, never filtered afterwards. */
