@@ -1,6 +1,8 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
+import { LOCAL_ACTOR } from '../schemas/audit.ts'
 import { TelescopeError } from '../schemas/errors.ts'
+import { appendAudit, listAudit, verifyAudit } from './audit.ts'
 import { compactStep } from './compaction.ts'
 import { countGroup } from './count-group.ts'
 import { Database } from './database.ts'
@@ -76,13 +78,16 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     return lake.read(() => database.read(session => work({ session, lake, now: Math.floor(clock() / 1000), scope })))
   }
   return {
-    addSensor: sensor => addSensor(database, sensor, nowMicros()),
+    addSensor: (sensor, actor = LOCAL_ACTOR) => addSensor(database, sensor, actor, nowMicros()),
     listSensors: () => listSensors(database),
     findSensor: sensor => findSensor(database, sensor),
-    addToken: token => addToken(database, token, nowMicros()),
+    addToken: (token, actor = LOCAL_ACTOR) => addToken(database, token, actor, nowMicros()),
     findToken: sha256 => findToken(database, sha256),
     listTokens: () => listTokens(database),
-    revokeToken: id => revokeToken(database, id, nowMicros()),
+    revokeToken: (id, actor = LOCAL_ACTOR) => revokeToken(database, id, actor, nowMicros()),
+    audit: note => database.transaction(session => appendAudit(session, note, nowMicros())),
+    listAudit: limit => database.read(session => listAudit(session, limit)),
+    verifyAudit: () => database.read(verifyAudit),
     findReceipt: (sensor, sha256) => database.read(session => readReceipt(session, sensor, sha256)),
     recordReceived: upload => receipts.record(upload),
     listReceipts: filter => listReceipts(database, filter),

@@ -1,3 +1,4 @@
+import { AUDIT } from '../schemas/audit.ts'
 import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, SENSOR, SOURCE_ECONOMY, TOKEN } from '../schemas/catalog.ts'
 import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
@@ -25,6 +26,7 @@ export const CATALOG: Readonly<Record<string, { readonly table: Table; readonly 
   traffic_hour: { table: TRAFFIC_HOUR },
   source_hour: { table: SOURCE_HOUR },
   sensor_hour: { table: SENSOR_HOUR },
+  audit: { table: AUDIT },
 }
 
 interface Migration {
@@ -38,13 +40,19 @@ const MIGRATIONS: readonly Migration[] = [
     number: 1,
     name: 'catalog and hourly rollups',
     async run(session) {
-      for (const [name, { table, index }] of Object.entries(CATALOG)) {
-        await session.run(sql`CREATE TABLE ${identifier(name)} (${columnDefinitions(table)})`)
-        if (index) await session.run(sql`CREATE INDEX ${identifier(`${name}_index`)} ON ${identifier(name)} (${index})`)
-      }
+      for (const name of Object.keys(CATALOG)) await createTable(session, name)
     },
   },
+  { number: 2, name: 'audit log', run: session => createTable(session, 'audit') },
 ]
+
+/** A table of CATALOG, unless it is there: step 1 makes all of its time, so a new catalog has those of later steps. */
+async function createTable(session: Session, name: string): Promise<void> {
+  const { table, index } = CATALOG[name]!
+  await session.run(sql`CREATE TABLE IF NOT EXISTS ${identifier(name)} (${columnDefinitions(table)})`)
+  if (!index) return
+  await session.run(sql`CREATE INDEX IF NOT EXISTS ${identifier(`${name}_index`)} ON ${identifier(name)} (${index})`)
+}
 
 const MIGRATION = {
   number: { type: 'uint32', role: 'key', sharing: 'withheld', doc: 'Number of the step.' },

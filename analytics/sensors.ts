@@ -9,6 +9,7 @@ import {
 import { isSensorId } from '../schemas/batch.ts'
 import { SENSOR } from '../schemas/catalog.ts'
 import { TelescopeError } from '../schemas/errors.ts'
+import { appendAudit } from './audit.ts'
 import type { Database, Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
 import { formatMicroseconds, type PlainRow } from './rows.ts'
@@ -19,7 +20,12 @@ import type { NewSensor, SensorRecord } from './storage.ts'
 const IPV4_ADDRESSES_MAX = 2 ** 32 - 1
 
 /** Registers a sensor. Messages name sensors, never their prefixes. */
-export async function addSensor(database: Database, sensor: NewSensor, nowMicros: number): Promise<SensorRecord> {
+export async function addSensor(
+  database: Database,
+  sensor: NewSensor,
+  actor: string,
+  nowMicros: number,
+): Promise<SensorRecord> {
   const prefixes = checkSensor(sensor)
   const row = {
     sensor: sensor.sensor,
@@ -47,6 +53,9 @@ export async function addSensor(database: Database, sensor: NewSensor, nowMicros
       }
     }
     await insertRows(session, 'sensor', SENSOR, [row])
+    const { economy, organisation, ipv4_addr_count, has_ipv6 } = row
+    const details = { economy, organisation, ipv4_addr_count, has_ipv6 }
+    await appendAudit(session, { actor, action: 'sensor add', subject: `sensor ${row.sensor}`, details }, nowMicros)
   })
   return sensorRecord(row)
 }

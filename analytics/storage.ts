@@ -1,4 +1,5 @@
 import type { Answer, QueryName, QueryParameters } from '../schemas/api.ts'
+import type { AuditEntry, AuditNote } from '../schemas/audit.ts'
 import type { BatchMetadata } from '../schemas/batch.ts'
 import type { Receipt, TokenRole, UploadKind } from '../schemas/catalog.ts'
 
@@ -11,16 +12,27 @@ import type { Receipt, TokenRole, UploadKind } from '../schemas/catalog.ts'
  */
 export interface Storage {
   // --- sensors and tokens
-  /** @throws SENSOR_EXISTS, PREFIX_OVERLAPS */
-  addSensor(sensor: NewSensor): Promise<SensorRecord>
+  /**
+   * @param actor who does it, for the audit log; default LOCAL_ACTOR, here and below
+   * @throws SENSOR_EXISTS, PREFIX_OVERLAPS
+   */
+  addSensor(sensor: NewSensor, actor?: string): Promise<SensorRecord>
   listSensors(): Promise<SensorRecord[]>
   findSensor(sensor: string): Promise<SensorRecord | null>
-  addToken(token: { sha256: string; id: string; role: TokenRole; sensor: string | null }): Promise<void>
+  addToken(token: { sha256: string; id: string; role: TokenRole; sensor: string | null }, actor?: string): Promise<void>
   /** A valid token; null when unknown or revoked. */
   findToken(sha256: string): Promise<TokenRecord | null>
   listTokens(): Promise<(TokenRecord & { created_at: string; revoked_at: string | null })[]>
   /** @returns false when there is no such token */
-  revokeToken(id: string): Promise<boolean>
+  revokeToken(id: string, actor?: string): Promise<boolean>
+
+  // --- audit log
+  /** Writes an entry by itself, durable when it resolves; what changes the catalog writes its own with the change. */
+  audit(note: AuditNote): Promise<void>
+  /** Newest first. */
+  listAudit(limit: number): Promise<AuditEntry[]>
+  /** The sequence of the first entry that is missing or was changed; null when all stand as they were written. */
+  verifyAudit(): Promise<number | null>
 
   // --- received
   findReceipt(sensor: string, sha256: string): Promise<Receipt | null>

@@ -1,4 +1,5 @@
 import { TOKEN, TOKEN_ROLES, type TokenRole } from '../schemas/catalog.ts'
+import { appendAudit } from './audit.ts'
 import type { Database } from './database.ts'
 import { insertRows } from './insert-rows.ts'
 import { formatMicroseconds, type PlainRow } from './rows.ts'
@@ -8,10 +9,13 @@ import type { Storage, TokenRecord } from './storage.ts'
 export async function addToken(
   database: Database,
   token: { sha256: string; id: string; role: TokenRole; sensor: string | null },
+  actor: string,
   nowMicros: number,
 ): Promise<void> {
-  await database.transaction(session =>
-    insertRows(session, 'token', TOKEN, [
+  const { id, role, sensor } = token
+  const note = { actor, action: 'token create', subject: `token ${id}`, details: { role, sensor } }
+  await database.transaction(async session => {
+    await insertRows(session, 'token', TOKEN, [
       {
         token_sha256: token.sha256,
         token_id: token.id,
@@ -20,8 +24,9 @@ export async function addToken(
         created_at: nowMicros,
         revoked_at: null,
       },
-    ]),
-  )
+    ])
+    await appendAudit(session, note, nowMicros)
+  })
 }
 
 /** Asked from the catalog each time, so that a revocation holds from the next request on. */
@@ -44,13 +49,15 @@ export async function listTokens(database: Database): ReturnType<Storage['listTo
   }))
 }
 
-export async function revokeToken(database: Database, id: string, nowMicros: number): Promise<boolean> {
-  const changed = await database.transaction(session =>
-    session.run(
+export async function revokeToken(database: Database, id: string, actor: string, nowMicros: number): Promise<boolean> {
+  return await database.transaction(async session => {
+    const changed = await session.run(
       sql`UPDATE token SET revoked_at = ${bind('timestamp_us', nowMicros)} WHERE token_id = ${bind('text', id)} AND revoked_at IS NULL`,
-    ),
-  )
-  return changed > 0
+    )
+    if (changed === 0) return false
+    await appendAudit(session, { actor, action: 'token revoke', subject: `token ${id}`, details: {} }, nowMicros)
+    return true
+  })
 }
 
 function tokenRecord(row: PlainRow<typeof TOKEN>): TokenRecord {

@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   serve: () => import('../dashboard/server/commands/serve.ts'),
   sensor: () => import('../dashboard/server/commands/sensor.ts'),
   token: () => import('../dashboard/server/commands/token.ts'),
+  audit: () => import('../dashboard/server/commands/audit.ts'),
   report: () => import('../dashboard/server/commands/report.ts'),
   demo: () => import('../dashboard/server/commands/demo.ts'),
 }

@@ -1,4 +1,5 @@
 import { QUERIES } from './api.ts'
+import { AUDIT } from './audit.ts'
 import { BATCH_METADATA_KEY, FLOWS_PER_BATCH_MAX } from './batch.ts'
 import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, SENSOR, SOURCE_ECONOMY, TOKEN } from './catalog.ts'
 import { duckdbType, physicalColumns, type Table } from './column.ts'
@@ -25,6 +26,7 @@ export const STORED_TABLES: Readonly<Record<string, { readonly table: Table; rea
   source_economy: { table: SOURCE_ECONOMY, doc: 'Economies of sources, in the catalog.' },
   lake_file: { table: LAKE_FILE, doc: 'Manifest of the lake, in the catalog.' },
   token: { table: TOKEN, doc: 'Tokens, in the catalog.' },
+  audit: { table: AUDIT, doc: 'Audit log, in the catalog; append-only, each entry chained to the one before.' },
 }
 
 function cell(text: string): string {

@@ -132,6 +132,7 @@ export const ERROR_CODES = {
     doc: 'The file that says how far live reading has come cannot be read.',
   },
   STORAGE_FAILED: { kind: 'operating', status: 503, doc: 'The catalog or the lake could not be read or written.' },
+  AUDIT_BROKEN: { kind: 'operating', status: 500, doc: 'An entry of the audit log is missing or was changed.' },
   DATA_IN_USE: { kind: 'operating', status: 503, doc: 'Another process has the data folder open.' },
   PORT_IN_USE: { kind: 'operating', status: 503, doc: 'The port is taken by another program.' },
   DATA_VERSION_UNSUPPORTED: {

@@ -1,5 +1,6 @@
 import type { Scope } from '../../analytics/storage.ts'
 import type { Status } from '../../schemas/api.ts'
+import { LOCAL_ACTOR } from '../../schemas/audit.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 
 /**
@@ -28,6 +29,8 @@ export interface Subject {
   readonly sensor: string | null
   /** A session is a browser's: its unsafe requests must come from our own page. */
   readonly credential: 'none' | 'token' | 'session' | 'socket'
+  /** Public name of the token, or of the one that the session began with. */
+  readonly tokenId?: string
 }
 
 export const ANONYMOUS: Subject = { role: 'anonymous', sensor: null, credential: 'none' }
@@ -53,6 +56,12 @@ export function authorize(subject: Subject, action: Action): void {
       action,
     },
   )
+}
+
+/** Who the subject is in the audit log. */
+export function actorOf({ credential, tokenId }: Subject): string {
+  if (tokenId !== undefined) return `token ${tokenId}`
+  return credential === 'socket' ? LOCAL_ACTOR : 'sign-in link'
 }
 
 /** Whose data the subject may see; goes into every query. */

@@ -7,6 +7,7 @@ import { checkHost } from './host-check.ts'
 import { collectMethods } from './other-methods.ts'
 import { SOFTWARE_VERSION } from './package-root.ts'
 import { addPage } from './page.ts'
+import { addAuditRoutes } from './routes/audit.ts'
 import { addHealthRoutes } from './routes/health.ts'
 import { addQueryRoutes } from './routes/queries.ts'
 import { addReceiptRoutes } from './routes/receipts.ts'
@@ -82,6 +83,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     addReceiptRoutes(api, parts)
     addSensorRoutes(api, parts)
     addTokenRoutes(api, parts)
+    addAuditRoutes(api, parts)
     addSessionRoutes(api, parts)
     await api.register(async uploads => addUploadRoutes(uploads, parts))
     refuseOthers()

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Storage } from '../../analytics/storage.ts'
+import { LOCAL_ACTOR } from '../../schemas/audit.ts'
 import { TOKEN_ROLES, type TokenRole } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 
@@ -32,6 +33,7 @@ export function hashSecret(secret: string): string {
 export async function createToken(
   storage: Storage,
   request: { role?: string | undefined; sensor?: string | undefined },
+  actor: string = LOCAL_ACTOR,
 ): Promise<NewToken> {
   const role = request.role ?? (request.sensor === undefined ? undefined : 'sensor')
   if (!isTokenRole(role)) {
@@ -53,7 +55,7 @@ export async function createToken(
   }
   const token = makeSecret()
   const token_id = randomBytes(5).toString('hex')
-  await storage.addToken({ sha256: hashSecret(token), id: token_id, role, sensor })
+  await storage.addToken({ sha256: hashSecret(token), id: token_id, role, sensor }, actor)
   return { token_id, role, sensor, token }
 }
 

@@ -3,6 +3,7 @@ import { link, open, readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { NewSensor, SensorRecord, Storage } from '../../analytics/storage.ts'
 import { formatPrefix, parseTelescope } from '../../schemas/address.ts'
+import { LOCAL_ACTOR } from '../../schemas/audit.ts'
 import { isSensorId } from '../../schemas/batch.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import { type DataFolder, syncFolder } from './data-folder.ts'
@@ -14,7 +15,12 @@ const ORGANISATION_CHARACTERS_MAX = 200
  * Registers a sensor and makes the key that numbers its destinations in raw uploads.
  * @throws SENSOR_ID_INVALID, QUERY_INVALID, ADDRESS_INVALID, SENSOR_EXISTS, PREFIX_OVERLAPS
  */
-export async function registerSensor(storage: Storage, folder: DataFolder, sensor: NewSensor): Promise<SensorRecord> {
+export async function registerSensor(
+  storage: Storage,
+  folder: DataFolder,
+  sensor: NewSensor,
+  actor: string = LOCAL_ACTOR,
+): Promise<SensorRecord> {
   if (!isSensorId(sensor.sensor)) {
     throw new TelescopeError(
       'SENSOR_ID_INVALID',
@@ -42,7 +48,7 @@ export async function registerSensor(storage: Storage, folder: DataFolder, senso
   const telescope = parseTelescope(sensor.telescope).map(formatPrefix).join(',')
   // The key first: a sensor without one could never be counted, a key without a sensor harms nobody.
   await makeSensorKey(folder, sensor.sensor)
-  return await storage.addSensor({ sensor: sensor.sensor, economy, organisation, telescope })
+  return await storage.addSensor({ sensor: sensor.sensor, economy, organisation, telescope }, actor)
 }
 
 /** The sensor's dst_index key, 64 hexadecimal digits. */

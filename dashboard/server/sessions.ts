@@ -72,6 +72,7 @@ export class Sessions {
   async #subjectOf(tokenSha256: string): Promise<Subject | null> {
     if (tokenSha256 === this.#signInSha256) return { role: 'coordinator', sensor: null, credential: 'session' }
     const token = await this.#storage.findToken(tokenSha256)
-    return token === null ? null : { role: token.role, sensor: token.sensor, credential: 'session' }
+    if (token === null) return null
+    return { role: token.role, sensor: token.sensor, credential: 'session', tokenId: token.token_id }
   }
 }

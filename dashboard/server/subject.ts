@@ -45,7 +45,7 @@ async function subjectOfToken(authorization: string, storage: Storage): Promise<
         : 'authorization is not of the form "Bearer TOKEN"',
     )
   }
-  return { role: token.role, sensor: token.sensor, credential: 'token' }
+  return { role: token.role, sensor: token.sensor, credential: 'token', tokenId: token.token_id }
 }
 
 /** The name of the session in the request's cookie, or null. */

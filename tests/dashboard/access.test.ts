@@ -32,6 +32,7 @@ const MAY_CALL: Readonly<Record<string, readonly string[]>> = {
   'GET /api/v1/tokens': COORDINATOR,
   'POST /api/v1/tokens': COORDINATOR,
   'DELETE /api/v1/tokens/:id': COORDINATOR,
+  'GET /api/v1/audit': COORDINATOR,
 }
 
 let hub: TestHub
@@ -97,6 +98,9 @@ describe('access', () => {
     expect((await call('GET', '/api/v1/status', bearer(made.token))).json()).toMatchObject({ role: 'analyst' })
     const revoked = await call('DELETE', `/api/v1/tokens/${made.token_id}`, bearer(hub.tokens.coordinator))
     expect(revoked.statusCode).toBe(204)
+    const { entries } = (await call('GET', '/api/v1/audit', bearer(hub.tokens.coordinator))).json()
+    const coordinator = (await hub.storage.listTokens()).find(({ role }) => role === 'coordinator')!.token_id
+    expect(entries[0]).toMatchObject({ action: 'token revoke', actor: `token ${coordinator}` })
     for (const headers of [bearer(made.token), bearer('nonsense'), { authorization: 'Basic abc' }]) {
       for (const url of ['/api/v1/traffic', '/api/v1/status']) {
         const response = await call('GET', url, headers)

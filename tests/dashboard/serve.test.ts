@@ -126,6 +126,12 @@ describe('the way of an operator', () => {
     const { token_id } = tokens.find((row: { role: string }) => row.role === 'analyst')
     expect((await runCommand('token', 'revoke', token_id, '--data', data)).status).toBe(0)
     expect((await read(`${url}/api/v1/ports`, analyst)).status).toBe(401)
+    const log = JSON.parse((await runCommand('audit', '--limit', '2', '--data', data, '--json')).stdout)
+    expect(log.broken_sequence).toBeNull()
+    expect(log.entries).toMatchObject([
+      { actor: 'local', action: 'token revoke', subject: `token ${token_id}` },
+      { actor: 'local', action: 'token create', subject: `token ${token_id}` },
+    ])
 
     // The catalog is on disk before the answer, so nothing but the hub's own files may hold a token.
     hub.child.kill('SIGTERM')

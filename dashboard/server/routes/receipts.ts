@@ -8,6 +8,7 @@ import { sensorOf } from '../access.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
 import type { ServerParts } from '../server-parts.ts'
 import { HANDLER_MILLISECONDS } from '../time-limits.ts'
+import { readInteger } from './integer-parameter.ts'
 import { SHA256_PARAMS } from './sha256-params.ts'
 
 /** A proxy on the way gives up on a silent answer after 60 s at the earliest. */
@@ -108,21 +109,4 @@ async function settled(find: () => Promise<Receipt>, seconds: number, goesOn: ()
     if (receipt.state !== 'received' || left <= 0 || !goesOn()) return receipt
     await new Promise(resolve => setTimeout(resolve, Math.min(left, LOOK_MILLISECONDS)))
   }
-}
-
-function readInteger<N extends string>(
-  table: Record<N, { minimum: number; maximum: number }>,
-  parameter: N,
-  text: string,
-): number {
-  const { minimum, maximum } = table[parameter]
-  const value = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN
-  if (value >= minimum && value <= maximum) return value
-  throw new TelescopeError(
-    'QUERY_INVALID',
-    `parameter "${parameter}" is "${text}", expected ${minimum} to ${maximum}`,
-    {
-      parameter,
-    },
-  )
 }

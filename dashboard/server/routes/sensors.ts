@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { NewSensor } from '../../../analytics/storage.ts'
 import { SENSOR } from '../../../schemas/catalog.ts'
 import { rowJsonSchema } from '../../../schemas/column.ts'
+import { actorOf } from '../access.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
 import { registerSensor } from '../registration.ts'
 import type { ServerParts } from '../server-parts.ts'
@@ -29,8 +30,8 @@ export function addSensorRoutes(app: FastifyInstance, { storage, folder }: Serve
         response: { 201: rowJsonSchema(SENSOR), '4xx': ERROR_SCHEMA },
       },
     },
-    async ({ body }, reply) => {
-      const record = await registerSensor(storage, folder, { organisation: '', ...body })
+    async ({ body, subject }, reply) => {
+      const record = await registerSensor(storage, folder, { organisation: '', ...body }, actorOf(subject))
       reply.code(201)
       return record
     },

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { TOKEN, TOKEN_ROLES } from '../../../schemas/catalog.ts'
 import { rowJsonSchema } from '../../../schemas/column.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
+import { actorOf } from '../access.ts'
 import { createToken } from '../credentials.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
 import type { ServerParts } from '../server-parts.ts'
@@ -55,9 +56,9 @@ export function addTokenRoutes(app: FastifyInstance, { storage }: ServerParts): 
         },
       },
     },
-    async ({ body }, reply) => {
+    async ({ body, subject }, reply) => {
       reply.code(201)
-      return await createToken(storage, body)
+      return await createToken(storage, body, actorOf(subject))
     },
   )
   app.delete<{ Params: { id: string } }>(
@@ -70,8 +71,8 @@ export function addTokenRoutes(app: FastifyInstance, { storage }: ServerParts): 
         response: { '4xx': ERROR_SCHEMA },
       },
     },
-    async ({ params }, reply) => {
-      if (!(await storage.revokeToken(params.id))) {
+    async ({ params, subject }, reply) => {
+      if (!(await storage.revokeToken(params.id, actorOf(subject)))) {
         throw new TelescopeError('NOT_FOUND', `token "${params.id}": there is none that could be revoked`, {
           token_id: params.id,
         })
