@@ -13,6 +13,7 @@ import { migrate } from './migrations.ts'
 import { answerQuery } from './queries/answer-query.ts'
 import { readOverview } from './queries/overview.ts'
 import type { QueryContext } from './queries/request.ts'
+import { mergeReceiptKeys } from './receipt-key.ts'
 import {
   findContent,
   listReceipts,
@@ -106,6 +107,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     replaceDay: day => replaceDay(database, lake, day),
     dropDay: day => dropDay(database, lake, day),
     compactStep: signal => compactStep(database, lake, nowMicros(), signal),
+    mergeReceiptKeys: () => mergeReceiptKeys(database),
     removeRetired: () => lake.unlinkRetired(),
     async close() {
       await counting

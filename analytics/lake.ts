@@ -19,7 +19,7 @@ import { bind, bindList, literal, type Sql, sql, whole } from './sql.ts'
 export type LakeFile = PlainRow<typeof LAKE_FILE>
 
 /** Below the lake folder, and so on one file system with the place that files are renamed to. */
-export const STAGING = 'staging'
+const STAGING = 'staging'
 const FLOWS = 'flows'
 
 /**

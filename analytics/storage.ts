@@ -82,6 +82,11 @@ export interface Storage {
    */
   compactStep(signal?: AbortSignal): Promise<CompactionStep | null>
   /**
+   * Keeps receipts quick to find, however many there are.
+   * @returns receipts that were moved on
+   */
+  mergeReceiptKeys(): Promise<number>
+  /**
    * Unlinks lake files and parts of snapshots that were replaced some minutes ago.
    * @returns files removed
    */

@@ -13,6 +13,8 @@ import { builtFile } from './package-root.ts'
 import { ParsePool } from './parse-pool.ts'
 import { Receiver } from './receive.ts'
 import { Sessions } from './sessions.ts'
+import { Upkeep } from './upkeep.ts'
+import { upkeepJobs } from './upkeep-jobs.ts'
 
 interface HubOptions {
   /** Data folder; made when missing. */
@@ -74,6 +76,11 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
     onError: (error, what) => listeners.app.log.error({ err: error }, what),
     onBroken,
   })
+  const upkeep = new Upkeep({
+    jobs: upkeepJobs(storage, folder, diskSpace),
+    onError: (error, what) => listeners.app.log.error({ err: error }, what),
+    onBroken,
+  })
   const receiver = new Receiver({ storage, folder, space: diskSpace, onReceived: () => counter.notify(), onBroken })
   const sessions = new Sessions(storage)
   const listeners: Listeners = new Listeners(isLocal =>
@@ -100,6 +107,7 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
     throw error
   }
   counter.start()
+  upkeep.start()
   return {
     folder,
     url,
@@ -108,7 +116,7 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
     async stop() {
       ready = false
       await listeners.close()
-      await counter.stop()
+      await Promise.all([counter.stop(), upkeep.stop()])
       await storage.close()
     },
   }
