@@ -22,6 +22,7 @@ import {
   ReceiptWriter,
   readReceipt,
 } from './receipts.ts'
+import { dropExpired, findExpired } from './retention.ts'
 import { addSensor, findSensor, listSensors } from './sensors.ts'
 import { redoSourceEconomies } from './source-economy.ts'
 import type { Scope, Storage } from './storage.ts'
@@ -107,6 +108,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     replaceDay: day => replaceDay(database, lake, day),
     dropDay: day => dropDay(database, lake, day),
     compactStep: signal => compactStep(database, lake, nowMicros(), signal),
+    findExpired: limits => findExpired(database, limits),
+    dropExpired: limits => dropExpired(database, lake, limits),
     mergeReceiptKeys: () => mergeReceiptKeys(database),
     removeRetired: () => lake.unlinkRetired(),
     async close() {

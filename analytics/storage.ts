@@ -81,6 +81,10 @@ export interface Storage {
    * @returns what was merged; null when nothing is worth it at present
    */
   compactStep(signal?: AbortSignal): Promise<CompactionStep | null>
+  /** What `dropExpired` with the same limits would remove. */
+  findExpired(limits: ExpiryLimits): Promise<Expired>
+  /** Removes flows and hourly sums with coverage before the limits; receipts stay. */
+  dropExpired(limits: ExpiryLimits): Promise<void>
   /**
    * Keeps receipts quick to find, however many there are.
    * @returns receipts that were moved on
@@ -99,6 +103,21 @@ export interface CompactionStep {
   readonly day: number
   readonly files: number
   readonly rows: number
+}
+
+/** Unix seconds of the start of a UTC day; what is of an earlier time goes. Null keeps everything. */
+export interface ExpiryLimits {
+  readonly flows: number | null
+  readonly rollups: number | null
+}
+
+export interface Expired {
+  /** Lake files, with their flows and bytes. */
+  readonly file_count: number
+  readonly flow_count: number
+  readonly byte_count: number
+  /** Hours with sums. */
+  readonly hour_count: number
 }
 
 /** Whose data a caller may see; built into the SQL, never filtered afterwards. */

@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   sensor: () => import('../dashboard/server/commands/sensor.ts'),
   token: () => import('../dashboard/server/commands/token.ts'),
   audit: () => import('../dashboard/server/commands/audit.ts'),
+  retain: () => import('../dashboard/server/commands/retain.ts'),
   report: () => import('../dashboard/server/commands/report.ts'),
   demo: () => import('../dashboard/server/commands/demo.ts'),
 }

@@ -14,6 +14,7 @@ import { addReceiptRoutes } from './routes/receipts.ts'
 import { addSensorRoutes } from './routes/sensors.ts'
 import { addSessionRoutes } from './routes/session.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
+import { addUpkeepRoutes } from './routes/upkeep.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
 import { addSecurityHeaders } from './security-headers.ts'
 import type { ServerParts } from './server-parts.ts'
@@ -85,6 +86,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     addTokenRoutes(api, parts)
     addAuditRoutes(api, parts)
     addSessionRoutes(api, parts)
+    addUpkeepRoutes(api, parts)
     await api.register(async uploads => addUploadRoutes(uploads, parts))
     refuseOthers()
   })

@@ -3,6 +3,7 @@ import { openStorage } from '../../analytics/duckdb-storage.ts'
 import { openGeography } from '../../analytics/geography.ts'
 import type { Storage } from '../../analytics/storage.ts'
 import type { Status } from '../../schemas/api.ts'
+import type { Retention } from '../../schemas/retention.ts'
 import { buildServer } from './build-server.ts'
 import { Counter } from './counter.ts'
 import { type DataFolder, markSimulated, openDataFolder } from './data-folder.ts'
@@ -12,6 +13,7 @@ import { Listeners } from './listeners.ts'
 import { builtFile } from './package-root.ts'
 import { ParsePool } from './parse-pool.ts'
 import { Receiver } from './receive.ts'
+import { Retainer } from './retain.ts'
 import { Sessions } from './sessions.ts'
 import { Upkeep } from './upkeep.ts'
 import { upkeepJobs } from './upkeep-jobs.ts'
@@ -28,6 +30,7 @@ interface HubOptions {
   readonly names: readonly string[]
   readonly openReading: boolean
   readonly keepCaptures: boolean
+  readonly retention: Retention
   readonly logger: NonNullable<FastifyServerOptions['logger']>
   demo?(): Status['demo']
 }
@@ -76,8 +79,9 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
     onError: (error, what) => listeners.app.log.error({ err: error }, what),
     onBroken,
   })
+  const retainer = new Retainer(storage, folder)
   const upkeep = new Upkeep({
-    jobs: upkeepJobs(storage, folder, diskSpace),
+    jobs: upkeepJobs({ storage, folder, space: diskSpace, retainer, retention: options.retention }),
     onError: (error, what) => listeners.app.log.error({ err: error }, what),
     onBroken,
   })
@@ -89,6 +93,8 @@ async function startOn(storage: Storage, folder: DataFolder, options: HubOptions
       folder,
       receiver,
       sessions,
+      retention: options.retention,
+      retainer,
       names: options.names,
       openReading: options.openReading,
       web: builtFile('web'),

@@ -1,9 +1,11 @@
 import type { FastifyRequest, FastifyServerOptions } from 'fastify'
 import type { Storage } from '../../analytics/storage.ts'
 import type { Status } from '../../schemas/api.ts'
+import type { Retention } from '../../schemas/retention.ts'
 import type { Action, Subject } from './access.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { Receiver } from './receive.ts'
+import type { Retainer } from './retain.ts'
 import type { Sessions } from './sessions.ts'
 
 /** What the server and its routes are made of, handed in by whoever starts it. */
@@ -23,6 +25,8 @@ export interface ServerParts {
   readonly folder: DataFolder
   readonly receiver: Receiver
   readonly sessions: Sessions
+  readonly retention: Retention
+  readonly retainer: Retainer
   /** Host names besides address literals and `localhost`. */
   readonly names: readonly string[]
   readonly openReading: boolean

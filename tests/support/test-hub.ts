@@ -10,9 +10,11 @@ import { type DataFolder, openDataFolder } from '../../dashboard/server/data-fol
 import type { DiskSpace } from '../../dashboard/server/disk-reserve.ts'
 import { Receiver } from '../../dashboard/server/receive.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
+import { Retainer } from '../../dashboard/server/retain.ts'
 import type { ServerParts } from '../../dashboard/server/server-parts.ts'
 import { Sessions } from '../../dashboard/server/sessions.ts'
 import type { ErrorBody, ErrorCode } from '../../schemas/errors.ts'
+import { KEEP_EVERYTHING } from '../../schemas/retention.ts'
 
 /** A server on a real storage in a folder of its own, with two sensors and a token of each kind; nothing is counted. */
 export interface TestHub {
@@ -66,6 +68,8 @@ export async function openTestHub(
       onBroken: error => broken.push(error),
     }),
     sessions,
+    retention: KEEP_EVERYTHING,
+    retainer: new Retainer(storage, folder),
     names: [],
     openReading: false,
     web: null,

@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net'
 import type { Command, CommandArguments } from '../../../schemas/command.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
+import { parseRetention } from '../../../schemas/retention.ts'
 import { type Hub, startHub } from '../hub.ts'
 import { commandLine, followCommand, uploadCommand } from '../instructions.ts'
 import { hubLogger, LOG_LEVELS } from '../log.ts'
@@ -10,7 +11,7 @@ import { askedToStop, runHub } from './run-hub.ts'
 export const command: Command = {
   summary: 'run the hub',
   usage: `hirundo serve [--data DIR] [--host 127.0.0.1] [--port 8080] [--name HOST]... [--geography FILE]
-              [--open-reading] [--remove-captures] [--log LEVEL]
+              [--open-reading] [--remove-captures] [--keep CLASS=DAYS]... [--log LEVEL]
 
 Prints the address on a line of its own when the hub is ready. Ctrl-C or SIGTERM ends it; what is received stays
 received.
@@ -23,6 +24,7 @@ received.
   --geography FILE   table of economies: .mmdb, or .csv with prefix,economy; default: the one that comes with Hirundo
   --open-reading     whoever reaches the hub may read everything, without a token; only on loopback
   --remove-captures  remove raw captures once they are counted; by default they are kept in DIR/captures
+  --keep CLASS=DAYS  remove captures, batches, flows or rollups after so many days; see hirundo retain --help
   --log LEVEL        ${LOG_LEVELS.join(', ')}; default warn. One JSON object a line on standard error`,
   options: {
     data: { type: 'string', default: DATA_DEFAULT },
@@ -32,6 +34,7 @@ received.
     geography: { type: 'string' },
     'open-reading': { type: 'boolean', default: false },
     'remove-captures': { type: 'boolean', default: false },
+    keep: { type: 'string', multiple: true },
     log: { type: 'string', default: 'warn' },
   },
   async run({ values, positionals }) {
@@ -56,6 +59,7 @@ received.
       names: ((values['name'] ?? []) as string[]).map(name => name.toLowerCase()),
       openReading,
       keepCaptures: values['remove-captures'] !== true,
+      retention: parseRetention((values['keep'] ?? []) as string[]),
       logger: hubLogger(textOption(values, 'log')),
     })
     process.stdout.write(introduction(hub, data, values, isLoopback(host)))
