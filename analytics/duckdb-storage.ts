@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { LOCAL_ACTOR } from '../schemas/audit.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { appendAudit, listAudit, verifyAudit } from './audit.ts'
+import { compactStep } from './compaction.ts'
 import { countGroup } from './count-group.ts'
 import { Database } from './database.ts'
 import { dropDay, replaceDay } from './days.ts'
@@ -15,6 +16,7 @@ import { readOverview } from './queries/overview.ts'
 import type { QueryContext } from './queries/request.ts'
 import { readSensorHealth } from './queries/sensor-health.ts'
 import { lakeDays, rebuildDay, uploadsOfDay } from './rebuild.ts'
+import { mergeReceiptKeys } from './receipt-key.ts'
 import {
   findContent,
   listReceipts,
@@ -24,6 +26,7 @@ import {
   readReceipt,
   waitingReceipts,
 } from './receipts.ts'
+import { dropExpired, findExpired } from './retention.ts'
 import { findSensorKey, listSensorKeys, noteKeyUsed, revokeSensorKeys, succeedSensorKey } from './sensor-keys.ts'
 import { addSensor, findSensor, listSensors } from './sensors.ts'
 import { takeSnapshot } from './snapshot.ts'
@@ -139,6 +142,11 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       changeLake(() => rebuildDay({ database, lake, nowMicros }, day, uploads, actor)),
     replaceDay: day => changeLake(() => replaceDay(database, lake, day)),
     dropDay: day => changeLake(() => dropDay(database, lake, day)),
+    compactStep: signal => changeLake(() => compactStep(database, lake, nowMicros(), signal)),
+    findExpired: limits => findExpired(database, limits),
+    dropExpired: limits => changeLake(() => dropExpired(database, lake, limits)),
+    mergeReceiptKeys: () => mergeReceiptKeys(database),
+    removeRetired: () => lake.unlinkRetired(),
     snapshot: folder => takeSnapshot(database, lake, folder),
     sensorHealth: scope => ask(scope, readSensorHealth),
     async close() {

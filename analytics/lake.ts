@@ -8,8 +8,9 @@ import type { Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { DAY_SECONDS, formatDay, MICROSECONDS } from '../schemas/time.ts'
 import type { Database, Session } from './database.ts'
+import { RetiredFiles } from './retired-files.ts'
 import type { PlainRow } from './rows.ts'
-import { bind, bindList, literal, type Sql, sql } from './sql.ts'
+import { bind, bindList, literal, type Sql, sql, whole } from './sql.ts'
 
 /**
  * The flow lake: immutable Parquet files by UTC day. A file is data only while the manifest (table lake_file) names
@@ -30,6 +31,11 @@ const FLOWS = 'flows'
 const FILE_ORDER = sql`src_addr_high, src_addr_low, protocol, service_port, interval_start, sensor, dst_index`
 
 const DAY = DAY_SECONDS * MICROSECONDS
+/**
+ * Rows of a row group: what DuckDB reads at once, and skips as a whole by the range of addresses in it. Smaller ones
+ * cost bytes, larger ones memory for each reader.
+ */
+const ROW_GROUP_ROWS = 122_880
 
 const COUNTS = {
   row_count: LAKE_FILE.row_count,
@@ -40,13 +46,23 @@ export class Lake {
   readonly #folder: string
   readonly #database: Database
   #reads = new Set<Promise<unknown>>()
+  readonly #retired: RetiredFiles
 
-  /** @param folder made when missing */
-  constructor(folder: string, database: Database) {
+  /**
+   * @param folder made when missing
+   * @param retired files that the manifest names no more and somebody may still read
+   */
+  constructor(folder: string, database: Database, retired = new RetiredFiles()) {
     mkdirSync(join(folder, FLOWS), { recursive: true })
     mkdirSync(join(folder, STAGING), { recursive: true })
     this.#folder = realpathSync(folder)
     this.#database = database
+    this.#retired = retired
+  }
+
+  /** Absolute name of a file that the manifest names. */
+  absolute(path: string): string {
+    return join(this.#folder, path)
   }
 
   /**
@@ -70,9 +86,9 @@ export class Lake {
     const final = join(this.#folder, path)
     try {
       await session.run(
-        sql`COPY (${rows} ORDER BY ${FILE_ORDER}) TO ${literal(staged)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)`,
+        sql`COPY (${rows} ORDER BY ${FILE_ORDER}) TO ${literal(staged)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE ${whole(ROW_GROUP_ROWS)})`,
       )
-      await this.#sync(staged)
+      await this.sync(staged)
       const [counted] = await session.plain(
         COUNTS,
         sql`SELECT count(*) AS row_count, coalesce(sum(packet_count), 0) AS packet_count FROM read_parquet(${bindList('text', [staged])})`,
@@ -86,9 +102,9 @@ export class Lake {
       }
       const { size } = await stat(staged)
       const sha256 = await fileDigest(staged)
-      if (await mkdir(dirname(final), { recursive: true })) await this.#sync(join(this.#folder, FLOWS))
+      if (await mkdir(dirname(final), { recursive: true })) await this.sync(join(this.#folder, FLOWS))
       await rename(staged, final)
-      await this.#sync(dirname(final))
+      await this.sync(dirname(final))
       return { path, day, ...expected, byte_count: size, sha256, created_at: nowMicros }
     } catch (error) {
       await rm(staged, { force: true })
@@ -145,11 +161,6 @@ export class Lake {
     return files.filter(({ path }) => names.has(this.absolute(path)))
   }
 
-  /** Where a file of the manifest lies. */
-  absolute(path: string): string {
-    return join(this.#folder, path)
-  }
-
   /** Runs work that reads files; none that it may have seen in the manifest is unlinked before it ends. */
   async read<T>(work: () => Promise<T>): Promise<T> {
     const reading = work()
@@ -161,15 +172,41 @@ export class Lake {
     }
   }
 
-  /** Unlinks files that the manifest names no more, once all reads that may still know them have ended. */
+  /**
+   * Unlinks files that the manifest names no more, once all reads that may still know them have ended; those that a
+   * snapshot names when that has been replaced.
+   */
   async unlink(paths: readonly string[]): Promise<void> {
     await Promise.allSettled([...this.#reads])
-    for (const path of paths) await rm(join(this.#folder, path), { force: true })
+    for (const path of paths) {
+      if (this.#retired.isHeld(path)) this.#retired.retire([path], Date.now())
+      else await rm(join(this.#folder, path), { force: true })
+    }
+  }
+
+  /** Files that the manifest names no more: unlinked by `unlinkRetired` when nobody can need them. */
+  retire(paths: readonly string[]): void {
+    this.#retired.retire(paths, Date.now())
+  }
+
+  /** The files that the present snapshot names; none of them is unlinked before it has been replaced for a while. */
+  hold(paths: readonly string[]): void {
+    this.#retired.hold(paths, Date.now())
+  }
+
+  /**
+   * Unlinks retired files whose grace is over.
+   * @returns files removed
+   */
+  async unlinkRetired(now = Date.now()): Promise<number> {
+    const paths = this.#retired.takeOver(now)
+    await this.unlink(paths)
+    return paths.length
   }
 
   /**
    * Removes what a killed process left: staged files, and files that no manifest row names and that are older than
-   * this process, since a younger one may be on its way into the manifest.
+   * this process, since a younger one may be on its way into the manifest. Those that a snapshot names are retired.
    * @param olderThan Unix milliseconds
    * @returns files removed
    */
@@ -185,6 +222,10 @@ export class Lake {
         const path = `${folder}/${name}`
         const absolute = join(this.#folder, path)
         if (named.has(path) || statSync(absolute).mtimeMs >= olderThan) continue
+        if (this.#retired.isHeld(path)) {
+          this.retire([path])
+          continue
+        }
         rmSync(absolute)
         removed++
       }
@@ -199,7 +240,7 @@ export class Lake {
   }
 
   /** Makes a file or folder durable; a failure is final, because a second sync may report success for lost pages. */
-  async #sync(path: string): Promise<void> {
+  async sync(path: string): Promise<void> {
     const handle = await open(path, 'r')
     try {
       await handle.sync()

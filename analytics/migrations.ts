@@ -1,5 +1,5 @@
 import { AUDIT } from '../schemas/audit.ts'
-import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, SENSOR, SOURCE_ECONOMY, TOKEN } from '../schemas/catalog.ts'
+import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, RECEIPT_KEY, SENSOR, SOURCE_ECONOMY, TOKEN } from '../schemas/catalog.ts'
 import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from '../schemas/rollup.ts'
@@ -21,7 +21,9 @@ import { bind, columnDefinitions, columnType, identifier, type Sql, sql } from '
 export const CATALOG: Readonly<Record<string, { readonly table: Table; readonly index?: Sql }>> = {
   sensor: { table: SENSOR },
   token: { table: TOKEN, index: sql`token_sha256` },
-  receipt: { table: RECEIPT, index: sql`sha256` },
+  receipt: { table: RECEIPT },
+  receipt_key: { table: RECEIPT_KEY },
+  receipt_key_recent: { table: RECEIPT_KEY, index: sql`digest_head` },
   lake_file: { table: LAKE_FILE },
   coverage_span: { table: COVERAGE_SPAN },
   upload_spool: { table: UPLOAD_SPOOL },
@@ -63,6 +65,17 @@ const MIGRATIONS: readonly Migration[] = [
     name: 'keys of sensors',
     async run(session) {
       for (const name of ['sensor_key', 'invitation']) await createTable(session, name)
+    },
+  },
+  {
+    number: 5,
+    name: 'receipts are found by the head of their digest',
+    async run(session) {
+      await session.run(sql`DROP INDEX IF EXISTS receipt_index`)
+      for (const name of ['receipt_key', 'receipt_key_recent']) await createTable(session, name)
+      await session.run(
+        sql`INSERT INTO receipt_key SELECT ('0x' || sha256[1:16])::UBIGINT AS digest_head, received_at FROM receipt ORDER BY digest_head`,
+      )
     },
   },
 ]

@@ -1,6 +1,7 @@
 import { RECEIPT, RECEIPT_STATES, type Receipt, type ReceiptState, UPLOAD_KINDS } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
 import type { Database, Session } from './database.ts'
+import { addReceiptKeys, whereReceipt } from './receipt-key.ts'
 import { formatMicroseconds, type PlainRow } from './rows.ts'
 import { noteSequences } from './sequence-gaps.ts'
 import { type BoundValue, bind, bindList, sql } from './sql.ts'
@@ -115,14 +116,16 @@ async function readNextId(session: Session): Promise<number> {
   return row!.upload_id + 1
 }
 
-/** One statement however many: its cost is mostly its planning. */
-function insertReceived(
+/** Two statements however many: their cost is mostly their planning. */
+async function insertReceived(
   session: Session,
   uploads: readonly NewUpload[],
   firstId: number,
   nowMicros: number,
 ): Promise<Receipt[]> {
-  return session.api(
+  const digests = uploads.map(upload => upload.sha256)
+  await addReceiptKeys(session, digests, nowMicros)
+  return await session.api(
     RECEIPT,
     sql`INSERT INTO receipt BY NAME SELECT unnest(${bindList(
       'text',
@@ -154,11 +157,9 @@ function insertReceived(
 }
 
 export async function readReceipt(session: Session, sensor: string, sha256: string): Promise<Receipt | null> {
-  const rows = await session.api(
-    RECEIPT,
-    // By the hash alone, because only then DuckDB uses the index.
-    sql`SELECT * FROM receipt WHERE sha256 = ${bind('text', sha256)}`,
-  )
+  const place = await whereReceipt(session, sha256)
+  if (place === null) return null
+  const rows = await session.api(RECEIPT, sql`SELECT * FROM receipt WHERE ${place}`)
   return rows.find(receipt => receipt.sensor === sensor) ?? null
 }
 
@@ -243,10 +244,12 @@ export async function findReceiptRow(
   sensor: string,
   sha256: string,
 ): Promise<PlainRow<typeof RECEIPT_ROW> | null> {
+  const place = await whereReceipt(session, sha256)
+  if (place === null) return null
   const rows = await session.plain(
     RECEIPT_ROW,
     sql`SELECT rowid AS row_id, sensor, state, kind, upload_id, accepted_at, duplicate_of, first_packet, last_packet
-      FROM receipt WHERE sha256 = ${bind('text', sha256)}`,
+      FROM receipt WHERE ${place}`,
   )
   return rows.find(row => row.sensor === sensor) ?? null
 }

@@ -74,6 +74,12 @@ export function literal(text: string): Sql {
   return trusted(`'${text.replaceAll("'", "''")}'`)
 }
 
+/** A whole number as text, for options of COPY. */
+export function whole(value: number): Sql {
+  if (!Number.isSafeInteger(value)) throw new TelescopeError('INTERNAL', `number ${value} is not whole`)
+  return trusted(String(value))
+}
+
 /** Names of the physical columns of a table, separated by commas. */
 export function columnNames(columns: readonly PhysicalColumn[]): Sql {
   return join(

@@ -155,7 +155,49 @@ export interface Storage {
    * @param folder exists, on the disk of the data
    */
   snapshot(folder: string): Promise<void>
+  /**
+   * Merges some small lake files of one day into one. Answers before and after are the same.
+   * @param signal ends a step that is under way; then it throws and nothing has happened
+   * @returns what was merged; null when nothing is worth it at present
+   */
+  compactStep(signal?: AbortSignal): Promise<CompactionStep | null>
+  /** What `dropExpired` with the same limits would remove. */
+  findExpired(limits: ExpiryLimits): Promise<Expired>
+  /** Removes flows and hourly sums with coverage before the limits; receipts stay. */
+  dropExpired(limits: ExpiryLimits): Promise<void>
+  /**
+   * Keeps receipts quick to find, however many there are.
+   * @returns receipts that were moved on
+   */
+  mergeReceiptKeys(): Promise<number>
+  /**
+   * Unlinks lake files and parts of snapshots that were replaced some minutes ago.
+   * @returns files removed
+   */
+  removeRetired(): Promise<number>
   close(): Promise<void>
+}
+
+export interface CompactionStep {
+  /** Unix seconds of the start of the UTC day. */
+  readonly day: number
+  readonly files: number
+  readonly rows: number
+}
+
+/** Unix seconds of the start of a UTC day; what is of an earlier time goes. Null keeps everything. */
+export interface ExpiryLimits {
+  readonly flows: number | null
+  readonly rollups: number | null
+}
+
+export interface Expired {
+  /** Lake files, with their flows and bytes. */
+  readonly file_count: number
+  readonly flow_count: number
+  readonly byte_count: number
+  /** Hours with sums. */
+  readonly hour_count: number
 }
 
 /** Whose data a caller may see; built into the SQL, never filtered afterwards. */

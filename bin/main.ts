@@ -35,6 +35,7 @@ const COMMANDS: Readonly<Record<string, Load | Readonly<Record<string, Load>>>> 
   upload: () => import('../dashboard/server/commands/upload.ts'),
   rebuild: () => import('../dashboard/server/commands/rebuild.ts'),
   audit: () => import('../dashboard/server/commands/audit.ts'),
+  retain: () => import('../dashboard/server/commands/retain.ts'),
   report: () => import('../dashboard/server/commands/report.ts'),
   config: () => import('../dashboard/server/commands/config.ts'),
   doctor: () => import('../dashboard/server/commands/doctor.ts'),

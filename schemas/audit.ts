@@ -11,7 +11,7 @@ export const AUDIT = {
     type: 'text',
     role: 'note',
     sharing: 'members',
-    doc: 'Who did it: "token ID", "sign-in link", or "local" for whoever has the data folder.',
+    doc: 'Who did it: "token ID", "sign-in link", "upkeep" for the hub itself, or "local" for whoever has the data folder.',
   },
   action: { type: 'text', role: 'note', sharing: 'members', doc: 'What was done, such as "token revoke".' },
   subject: { type: 'text', role: 'note', sharing: 'members', doc: 'What it was done to.' },

@@ -169,6 +169,25 @@ export const RECEIPT = {
 } as const satisfies Table
 export type Receipt = Row<typeof RECEIPT>
 
+/**
+ * Where a receipt stands. An index on the digests of a year of receipts would take more memory than the hub has, so
+ * heads of them lie sorted in large runs (receipt_key), and the newest with an index (receipt_key_recent).
+ */
+export const RECEIPT_KEY = {
+  digest_head: {
+    type: 'bits64',
+    role: 'key',
+    sharing: 'withheld',
+    doc: 'First 64 bits of the SHA-256 of the upload; the receipt itself has all of it.',
+  },
+  received_at: {
+    type: 'timestamp_us',
+    role: 'note',
+    sharing: 'withheld',
+    doc: 'received_at of the receipt: receipts lie in this order, so it leads to few of them.',
+  },
+} as const satisfies Table
+
 /** Manifest of the lake: a Parquet file is data only while it is named here. */
 export const LAKE_FILE = {
   path: { type: 'text', role: 'key', sharing: 'withheld', doc: 'Path below the lake folder.' },

@@ -1,9 +1,10 @@
 import { type ConfigTable, type ConfigValues, configJson, parseConfig } from './config.ts'
 import { TelescopeError } from './errors.ts'
 import { HUB_CONFIG } from './hub-config.ts'
+import { SENSOR_CONFIG } from './sensor-config.ts'
 
 /** The table of each kind of configuration file; a file names its kind in the member "kind". */
-export const CONFIG_KINDS: Readonly<Record<string, ConfigTable>> = { hub: HUB_CONFIG }
+export const CONFIG_KINDS: Readonly<Record<string, ConfigTable>> = { hub: HUB_CONFIG, sensor: SENSOR_CONFIG }
 
 /**
  * Reads a configuration file of any kind.

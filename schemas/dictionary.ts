@@ -1,7 +1,7 @@
 import { QUERIES } from './api.ts'
 import { AUDIT } from './audit.ts'
 import { BATCH_METADATA_KEY, FLOWS_PER_BATCH_MAX } from './batch.ts'
-import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, SENSOR, SOURCE_ECONOMY, TOKEN } from './catalog.ts'
+import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, RECEIPT_KEY, SENSOR, SOURCE_ECONOMY, TOKEN } from './catalog.ts'
 import { duckdbType, physicalColumns, type Table } from './column.ts'
 import { DROP_REASONS } from './drop-reason.ts'
 import { ERROR_CODES } from './errors.ts'
@@ -26,6 +26,8 @@ export const STORED_TABLES: Readonly<Record<string, { readonly table: Table; rea
   receipt: { table: RECEIPT, doc: 'Every upload that was ever acknowledged, in the catalog.' },
   upload_spool: { table: UPLOAD_SPOOL, doc: 'Spools of sensors that number their uploads, in the catalog.' },
   sequence_gap: { table: SEQUENCE_GAP, doc: 'Numbers of uploads that did not come, in the catalog.' },
+  receipt_key: { table: RECEIPT_KEY, doc: 'Where older receipts stand, in sorted runs, in the catalog.' },
+  receipt_key_recent: { table: RECEIPT_KEY, doc: 'Where the newest receipts stand, in the catalog.' },
   coverage_span: { table: COVERAGE_SPAN, doc: 'When sensors listened, in the catalog.' },
   source_economy: { table: SOURCE_ECONOMY, doc: 'Economies of sources, in the catalog.' },
   lake_file: { table: LAKE_FILE, doc: 'Manifest of the lake, in the catalog.' },

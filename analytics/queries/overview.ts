@@ -17,10 +17,14 @@ const GEOGRAPHY = { geography: SOURCE_ECONOMY.geography } as const satisfies Tab
  */
 export async function readOverview(context: QueryContext, geography: string): Promise<Overview> {
   const { first, last } = await readDataRange(context)
+  // Without the condition a year of receipts is counted from its state alone.
+  const visible =
+    context.scope.sensors === 'all'
+      ? sql`true`
+      : sql`sensor IN (SELECT unnest(${sensorList(await selectSensors(context))}))`
   const rows = await context.session.plain(
     STATE,
-    sql`SELECT state, count(*) AS upload_count FROM receipt
-      WHERE sensor IN (SELECT unnest(${sensorList(await selectSensors(context))})) GROUP BY state`,
+    sql`SELECT state, count(*) AS upload_count FROM receipt WHERE ${visible} GROUP BY state`,
   )
   const geographies = await context.session.plain(
     GEOGRAPHY,

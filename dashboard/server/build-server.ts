@@ -22,6 +22,7 @@ import { addSensorRoutes } from './routes/sensors.ts'
 import { addSessionRoutes } from './routes/session.ts'
 import { addSnapshotRoute } from './routes/snapshots.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
+import { addUpkeepRoutes } from './routes/upkeep.ts'
 import { addUploadDecisionRoutes } from './routes/upload-decisions.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
 import { addSecurityHeaders } from './security-headers.ts'
@@ -114,6 +115,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     addAuditRoutes(api, parts)
     addSessionRoutes(api, parts)
     addSnapshotRoute(api, parts)
+    addUpkeepRoutes(api, parts)
     await api.register(async uploads => addUploadRoutes(uploads, parts))
     await api.register(async uploads => addResumableUploadRoutes(uploads, parts))
     refuseOthers()

@@ -4,6 +4,7 @@ import { openStorage } from '../../analytics/duckdb-storage.ts'
 import { openGeography } from '../../analytics/geography.ts'
 import type { Storage } from '../../analytics/storage.ts'
 import type { Status } from '../../schemas/api.ts'
+import type { Retention } from '../../schemas/retention.ts'
 import { buildServer } from './build-server.ts'
 import { Counter } from './counter.ts'
 import { type DataFolder, markSimulated, openDataFolder } from './data-folder.ts'
@@ -18,9 +19,12 @@ import { builtFile } from './package-root.ts'
 import { ParsePool } from './parse-pool.ts'
 import { Receiver } from './receive.ts'
 import { ResumableUploads } from './resumable-uploads.ts'
+import { Retainer } from './retain.ts'
 import { Sessions } from './sessions.ts'
 import { freezeData, removeSnapshots } from './snapshot.ts'
 import type { TlsFiles } from './tls-files.ts'
+import { Upkeep } from './upkeep.ts'
+import { upkeepJobs } from './upkeep-jobs.ts'
 import { UploadDecisions } from './upload-decisions.ts'
 import { tellUploads } from './upload-events.ts'
 import { QuotaKeeper, UPLOAD_QUOTAS, type UploadQuotas } from './upload-quotas.ts'
@@ -43,6 +47,7 @@ interface HubOptions {
   readonly keepCaptures: boolean
   /** Of each sensor; UPLOAD_QUOTAS unless said. */
   readonly quotas?: UploadQuotas
+  readonly retention: Retention
   readonly logger: NonNullable<FastifyServerOptions['logger']>
   demo?(): Status['demo']
 }
@@ -103,6 +108,12 @@ async function startOn(unobserved: Storage, folder: DataFolder, options: HubOpti
     onError: (error, what) => listeners.app.log.error({ err: error }, what),
     onBroken,
   })
+  const retainer = new Retainer(storage, folder)
+  const upkeep = new Upkeep({
+    jobs: upkeepJobs({ storage, folder, space: diskSpace, retainer, retention: options.retention }),
+    onError: (error, what) => listeners.app.log.error({ err: error }, what),
+    onBroken,
+  })
   const receiver = new Receiver({ storage, folder, space: diskSpace, onReceived: () => counter.notify(), onBroken })
   const decisions = new UploadDecisions({ storage, inbox, onReceived: () => counter.notify() })
   const resumable = new ResumableUploads({ folder, space: diskSpace, receiver, onBroken, now: Date.now })
@@ -122,6 +133,8 @@ async function startOn(unobserved: Storage, folder: DataFolder, options: HubOpti
       quotas,
       sessions,
       hubKey,
+      retention: options.retention,
+      retainer,
       names: options.names,
       openReading: options.openReading,
       web: builtFile('web'),
@@ -146,6 +159,7 @@ async function startOn(unobserved: Storage, folder: DataFolder, options: HubOpti
     throw error
   }
   counter.start()
+  upkeep.start()
   return {
     folder,
     url,
@@ -159,7 +173,7 @@ async function startOn(unobserved: Storage, folder: DataFolder, options: HubOpti
       await resumable.stop()
       metricsServer?.closeAllConnections()
       metricsServer?.close()
-      await counter.stop()
+      await Promise.all([counter.stop(), upkeep.stop()])
       await storage.close()
     },
   }

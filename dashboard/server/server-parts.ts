@@ -2,12 +2,14 @@ import type { FastifyRequest, FastifyServerOptions } from 'fastify'
 import type { Storage } from '../../analytics/storage.ts'
 import type { Status } from '../../schemas/api.ts'
 import type { ErrorCode } from '../../schemas/errors.ts'
+import type { Retention } from '../../schemas/retention.ts'
 import type { Action, Subject } from './access.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { HubSigningKey } from './hub-key.ts'
 import type { HubMetrics } from './hub-metrics.ts'
 import type { Receiver } from './receive.ts'
 import type { ResumableUploads } from './resumable-uploads.ts'
+import type { Retainer } from './retain.ts'
 import type { Sessions } from './sessions.ts'
 import type { TlsFiles } from './tls-files.ts'
 import type { UploadDecisions } from './upload-decisions.ts'
@@ -42,6 +44,8 @@ export interface ServerParts {
   readonly quotas: QuotaKeeper
   readonly sessions: Sessions
   readonly hubKey: HubSigningKey
+  readonly retention: Retention
+  readonly retainer: Retainer
   /** Host names besides address literals and `localhost`. */
   readonly names: readonly string[]
   readonly openReading: boolean

@@ -151,7 +151,7 @@ describe('migrations', () => {
     const database = await temporaryDatabase()
     const run = Session.prototype.run
     vi.spyOn(Session.prototype, 'run').mockImplementation(async function (this: Session, query) {
-      if (query.pieces.join('').includes('EXISTS source_hour')) throw new Error('killed')
+      if (query.pieces.join('').includes('CREATE TABLE IF NOT EXISTS source_hour')) throw new Error('killed')
       return run.call(this, query)
     })
     await expect(migrate(database, 1)).rejects.toThrow('killed')

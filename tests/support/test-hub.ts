@@ -14,12 +14,14 @@ import { Inbox } from '../../dashboard/server/inbox.ts'
 import { Receiver } from '../../dashboard/server/receive.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
 import { ResumableUploads } from '../../dashboard/server/resumable-uploads.ts'
+import { Retainer } from '../../dashboard/server/retain.ts'
 import type { ServerParts } from '../../dashboard/server/server-parts.ts'
 import { Sessions } from '../../dashboard/server/sessions.ts'
 import { freezeData } from '../../dashboard/server/snapshot.ts'
 import { UploadDecisions } from '../../dashboard/server/upload-decisions.ts'
 import { QuotaKeeper, UPLOAD_QUOTAS } from '../../dashboard/server/upload-quotas.ts'
 import type { ErrorBody, ErrorCode } from '../../schemas/errors.ts'
+import { KEEP_EVERYTHING } from '../../schemas/retention.ts'
 
 /** A server on a real storage in a folder of its own, with two sensors and a token of each kind; nothing is counted. */
 export interface TestHub {
@@ -82,6 +84,8 @@ export async function openTestHub({
     quotas: new QuotaKeeper(UPLOAD_QUOTAS, since => storage.uploadUsage(since)),
     sessions,
     hubKey: openHubKey(folder),
+    retention: KEEP_EVERYTHING,
+    retainer: new Retainer(storage, folder),
     names: [],
     openReading: false,
     web: null,

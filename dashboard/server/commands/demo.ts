@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Command, CommandArguments } from '../../../schemas/command.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
+import { KEEP_EVERYTHING } from '../../../schemas/retention.ts'
 import { DAY_SECONDS, parseTime } from '../../../schemas/time.ts'
 import { dataFolder } from '../data-folder.ts'
 import { DemoFolder, demoFolderDefault, removeDemo } from '../demo/demo-folder.ts'
@@ -57,6 +58,7 @@ page, for this machine only. The first start takes some seconds; the next ones r
       metricsPort: null,
       // The captures lie in the region already.
       keepCaptures: false,
+      retention: KEEP_EVERYTHING,
       logger: hubLogger('warn', 'auto'),
       demo: () => ({ scale: region.scale, ...progress }),
     })

@@ -1,6 +1,7 @@
 import type { Command } from '../../../schemas/command.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../../../schemas/hub-config.ts'
+import { parseRetention } from '../../../schemas/retention.ts'
 import { type Hub, startHub } from '../hub.ts'
 import { type HubSettings, isLoopback, readHubSettings } from '../hub-settings.ts'
 import { commandLine, followCommand, uploadCommand } from '../instructions.ts'
@@ -13,7 +14,7 @@ export const command: Command = {
   summary: 'run the hub',
   usage: `hirundo serve [--config FILE] [--data DIR] [--host 127.0.0.1] [--port 8080] [--name HOST]...
               [--tls-certificate FILE --tls-key FILE] [--geography FILE] [--open-reading] [--remove-captures]
-              [--metrics-port PORT] [--log LEVEL] [--log-format auto|json|text]
+              [--metrics-port PORT] [--keep CLASS=DAYS]... [--log LEVEL] [--log-format auto|json|text]
 
 Prints the address on a line of its own when the hub is ready. Ctrl-C or SIGTERM ends it within seconds: uploads under
 way get three of them, what is received stays received; a second signal ends it at once, and loses nothing either.
@@ -29,6 +30,7 @@ way get three of them, what is received stays received; a second signal ends it 
   --geography FILE        table of economies: .mmdb, or .csv with prefix,economy; default: the one of Hirundo
   --open-reading          whoever reaches the hub may read everything, without a token; only on loopback
   --remove-captures       remove raw captures once they are counted; by default they are kept in DIR/captures
+  --keep CLASS=DAYS       remove captures, batches, flows or rollups after so many days; see hirundo retain --help
   --metrics-port PORT     gives /metrics on 127.0.0.1 without a token; else /api/v1/metrics asks for a coordinator's
   --log LEVEL             ${LOG_LEVELS.join(', ')}; default info: what was received, counted, refused and changed
   --log-format FORMAT     ${LOG_FORMATS.join(', ')}; auto is text on a terminal, else one JSON object a line`,
@@ -44,6 +46,7 @@ way get three of them, what is received stays received; a second signal ends it 
     'open-reading': { type: 'boolean' },
     'remove-captures': { type: 'boolean' },
     'metrics-port': { type: 'string' },
+    keep: { type: 'string', multiple: true },
     log: { type: 'string' },
     'log-format': { type: 'string' },
   },
@@ -63,6 +66,13 @@ way get three of them, what is received stays received; a second signal ends it 
       openReading: settings.open_reading,
       tls,
       keepCaptures: settings.keep_captures,
+      retention: parseRetention(settings.keep),
+      quotas: {
+        connections: settings.quota_uploads_at_once,
+        pending: settings.quota_waiting,
+        uploadsPerDay: settings.quota_uploads_a_day,
+        bytesPerDay: settings.quota_gigabytes_a_day * 2 ** 30,
+      },
       metricsPort: settings.metrics_port ?? null,
       logger: hubLogger(settings.log_level, settings.log_format),
     })
