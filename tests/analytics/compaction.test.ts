@@ -206,7 +206,7 @@ describe('which files are merged', () => {
     path: `flows/day=2026-11-20/${String(index).padStart(4, '0')}.parquet`,
     day: DAY * 1e6,
     row_count,
-    sha256: null,
+    sha256: '',
     packet_count: row_count,
     byte_count: row_count * 10,
     created_at: TEST_NOW * 1000 - age * 3_600_000_000,
