@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LAKE_FILE, RECEIPT, RECEIPT_STATES, type Receipt, SENSOR } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
+import { verifyAudit } from './audit.ts'
 import { Database } from './database.ts'
 import type { LakeFile } from './lake.ts'
 import { bindList, sql } from './sql.ts'
@@ -46,13 +47,20 @@ export class CatalogCopy {
 
   /** Receipts whose bytes must still be there: all but those that are in the numbers. */
   unsettledReceipts(): Promise<Receipt[]> {
-    const settled = RECEIPT_STATES.map((state, index) => (state === 'counted' ? index : -1)).filter(index => index >= 0)
+    const settled = RECEIPT_STATES.map((state, index) =>
+      state === 'counted' || state === 'withdrawn' ? index : -1,
+    ).filter(index => index >= 0)
     return this.#database.read(session =>
       session.api(
         RECEIPT,
         sql`SELECT * FROM receipt WHERE state NOT IN (SELECT unnest(${bindList('uint8', settled)})) ORDER BY sensor, sha256`,
       ),
     )
+  }
+
+  /** Number of the first entry of the audit log that does not follow from the one before; null when all do. */
+  brokenAudit(): Promise<number | null> {
+    return this.#database.read(verifyAudit)
   }
 
   async sensors(): Promise<string[]> {

@@ -20,7 +20,8 @@ const KEY = /^[0-9a-f]{64}\n$/
 
 /**
  * Reads every byte of frozen data and holds it against what was promised: received bytes against their names, lake
- * files against the manifest, receipts against the bytes that they need, sensors against their keys.
+ * files against the manifest, receipts against the bytes that they need, the audit log against its chain, sensors against
+ * their keys.
  * @param catalog where the catalog's copy lies
  * @param alreadyHashed paths whose digest was held against something better
  */
@@ -91,6 +92,11 @@ async function verifyCatalog(
     const places = [received, `inbox/quarantine/${sensor}/${sha256}`]
     if (places.some(place => statSync(join(root, place), { throwIfNoEntry: false }))) continue
     findings.push({ problem: 'missing', path: received, what: `its receipt is ${state}, and needs these bytes` })
+  }
+  const broken = await copy.brokenAudit()
+  if (broken !== null) {
+    const what = `entry ${broken} of the audit log does not follow from the one before`
+    findings.push({ problem: 'changed', path: 'catalog.duckdb', what })
   }
   for (const sensor of await copy.sensors()) findings.push(...verifyKey(root, sensor))
   return findings
