@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { TelescopeError } from '../../schemas/errors.ts'
 
 /**
@@ -83,14 +84,7 @@ export class Upkeep {
   async #sleep(): Promise<void> {
     const { signal } = this.#stop
     const isBusy = this.#jobs.some(job => (this.#due.get(job) ?? 0) <= Date.now())
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(resolve, isBusy ? 0 : TICK_MILLISECONDS)
-      const end = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-      if (signal.aborted) end()
-      else signal.addEventListener('abort', end, { once: true })
-    })
+    // Told to stop, the loop sees it.
+    await delay(isBusy ? 0 : TICK_MILLISECONDS, undefined, { signal }).catch(() => {})
   }
 }
