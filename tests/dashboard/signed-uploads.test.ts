@@ -46,7 +46,7 @@ async function ask(by: Credential, method: string, path: string, headers: Header
   const target = new URL(path, url)
   const proof = typeof by === 'string' ? bearer(by) : signRequest({ method, url: target, headers }, by)
   const sent = { ...headers, ...proof, ...unsigned }
-  const response = await fetch(target, { method, headers: sent, ...(method === 'HEAD' ? {} : { body }) })
+  const response = await fetch(target, { method, headers: sent, ...(body === '' ? {} : { body }) })
   const text = await response.text()
   const code = text.startsWith('{') ? (JSON.parse(text) as { error?: { code: string } }).error?.code : undefined
   return { status: response.status, code, headers: response.headers }
