@@ -1,3 +1,4 @@
+import { CLOCK_AHEAD_SECONDS_MAX, DAYS_PER_UPLOAD_MAX } from '../schemas/batch.ts'
 import { LAKE_FILE, type RECEIPT, RECEIPT_STATES } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
 import type { ListenedSpan } from '../schemas/coverage.ts'
@@ -22,14 +23,7 @@ import type { ParsedUpload } from './storage.ts'
  * sources. Then one short transaction that names the files and adds the rest: all or nothing.
  */
 
-/**
- * Days that one upload may touch: each becomes a file, and a capture with a broken clock could otherwise make a
- * million of them. More than a year of a small sensor fits.
- */
-const DAYS_PER_UPLOAD_MAX = 400
 const DAY = DAY_SECONDS * MICROSECONDS
-/** A sensor's clock may be ahead by this much, microseconds. */
-const CLOCK_MARGIN = DAY
 /** 2255: beyond it microseconds are no exact numbers; such a time is a broken clock. */
 const INTERVAL_START_MAX = Number.MAX_SAFE_INTEGER
 
@@ -157,7 +151,10 @@ async function checkUploads(session: Session, uploads: readonly ParsedUpload[], 
 /** A declared span is believed, so it must be one that a sensor can have listened to by now. */
 function isSpan({ from, to, packets, basis }: ListenedSpan, now: number): boolean {
   if (![from, to, packets].every(value => Number.isSafeInteger(value) && value >= 0) || from >= to) return false
-  return basis === 'inferred' || (to <= now + CLOCK_MARGIN && to - from <= DAYS_PER_UPLOAD_MAX * DAY)
+  return (
+    basis === 'inferred' ||
+    (to <= now + CLOCK_AHEAD_SECONDS_MAX * MICROSECONDS && to - from <= DAYS_PER_UPLOAD_MAX * DAY)
+  )
 }
 
 async function writeFiles({ lake, nowMicros }: CountingEngine, session: Session): Promise<LakeFile[]> {

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { closeSync, fsync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -10,6 +10,7 @@ import { arrowSchema } from './arrow-schema.ts'
 import { fileError, syncDirectory } from './durable-file.ts'
 import type { FlowColumn } from './flow-columns.ts'
 import { recordBatchPieces } from './record-batch.ts'
+import { BATCH_TEMPORARY_FOLDER, unfinishedName } from './unfinished-batches.ts'
 
 export interface WrittenBatch {
   readonly path: string
@@ -27,9 +28,6 @@ export interface BatchJournal {
    */
   commit(batch: WrittenBatch, temporaryName: string): void
 }
-
-/** Folder below the output for files that are not complete yet; on the same file system, so that rename is atomic. */
-export const BATCH_TEMPORARY_FOLDER = 'tmp'
 
 /** Small pieces (message headers, padding) are joined up to this size before they are hashed and written. */
 const STAGE_BYTES = 256 * 1024
@@ -64,7 +62,7 @@ export class BatchWriter {
     this.#journal = journal
     const schema = arrowSchema(FLOW, new Map([[BATCH_METADATA_KEY, JSON.stringify(metadata)]]))
     const folder = join(out, BATCH_TEMPORARY_FOLDER)
-    this.#temporary = join(folder, journal?.newTemporaryName() ?? `${process.pid}-${randomBytes(6).toString('hex')}`)
+    this.#temporary = join(folder, journal?.newTemporaryName() ?? unfinishedName())
     try {
       mkdirSync(folder, { recursive: true })
       this.#descriptor = openSync(this.#temporary, 'wx', 0o644)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseTelescope } from '../schemas/address.ts'
 import { type CaptureSummary, type CollectSummary, isSensorId } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
+import { captureFile, fileKey } from './capture-files.ts'
 import { collectInParallel, type ParallelResult, plannable } from './collect-in-parallel.ts'
 import { Collector, type CollectorOptions } from './collector.ts'
 import type { DeclaredSpan } from './coverage-recorder.ts'
@@ -196,5 +197,21 @@ async function findCaptures(
       })
     }
   }
-  return found
+  return eachOnce(found, note)
+}
+
+/** A file that is named twice, also by a link beside it, is one capture: counted twice its packets would be wrong. */
+function eachOnce(
+  captures: readonly (string | CaptureSummary)[],
+  note: (line: string) => void,
+): (string | CaptureSummary)[] {
+  const met = new Map<string, string>()
+  return captures.filter(path => {
+    const file = typeof path !== 'string' || path === '-' ? null : captureFile(path)
+    if (file === null) return true
+    const before = met.get(fileKey(file))
+    if (before === undefined) met.set(fileKey(file), file.path)
+    else note(`${visibleText(file.path)}: is the same file as ${visibleText(before)}; it is counted once`)
+    return before === undefined
+  })
 }

@@ -1,11 +1,15 @@
-import { readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Prefix } from '../schemas/address.ts'
-import { type BatchMetadata, type CaptureSummary, PACKETS_PER_BATCH_MAX } from '../schemas/batch.ts'
+import {
+  type BatchMetadata,
+  type CaptureSummary,
+  CLOCK_AHEAD_SECONDS_MAX,
+  PACKETS_PER_BATCH_MAX,
+} from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { SCHEMA_VERSION } from '../schemas/flow.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
-import { BATCH_TEMPORARY_FOLDER, type BatchJournal, BatchWriter, type WrittenBatch } from './batch-writer.ts'
+import { BatchDays } from './batch-days.ts'
+import { type BatchJournal, BatchWriter, type WrittenBatch } from './batch-writer.ts'
 import type { ByteSource } from './byte-source.ts'
 import type { CaptureResult, ReadOptions } from './capture-result.ts'
 import { type CapturePart, captureSummary, offTelescope } from './capture-summary.ts'
@@ -18,9 +22,9 @@ import { FlowTable } from './flow-table.ts'
 import { FrameShortcut } from './frame-shortcut.ts'
 import { Packet } from './packet.ts'
 import { isTimeValid } from './pcapng-time.ts'
-import { isAlive } from './process-life.ts'
 import { CaptureReading, readCapture } from './read-capture.ts'
 import type { CountedSegment, Segment } from './segment.ts'
+import { removeAbandoned } from './unfinished-batches.ts'
 
 /**
  * From this size on a batch becomes durable while the next packets are read. So many flows are more than a chunk of a
@@ -29,8 +33,6 @@ import type { CountedSegment, Segment } from './segment.ts'
 const FINISH_LATER_BYTES = 1024 * 1024
 /** Batches that wait for the disk at once, at most. */
 const FINISHING_MAX = 4
-/** A packet may be ahead of this machine's clock by this much; beyond it its time is taken for a broken clock. */
-const CLOCK_MARGIN_SECONDS = DAY_SECONDS
 
 export interface CollectorOptions {
   readonly sensor: string
@@ -59,8 +61,8 @@ export interface CollectorOptions {
 
 /**
  * Captures in, batches out. Packets of all captures form one sequence, and where a batch ends is decided by their order
- * and times alone: after PACKETS_PER_BATCH_MAX of them, dropped ones included, or before one of a later window. So the
- * same packets give the same bytes, however they were cut into files or compressed, and whoever has only looked at the
+ * and times alone: after PACKETS_PER_BATCH_MAX of them, dropped ones included, before one of a later window, or before
+ * late ones are of more days than a hub takes. So the same packets give the same bytes, however they were cut into files or compressed, and whoever has only looked at the
  * record headers knows where batches begin.
  */
 export class Collector {
@@ -86,6 +88,7 @@ export class Collector {
   #packetsMax: number
   /** Packets since the batch began, dropped ones included. */
   #batchPackets = 0
+  #days = new BatchDays()
   /** Latest Unix second that a packet can have. */
   #secondsMax = 0
   /** What batches without flows and coverage would say, which are written only beside others. */
@@ -181,6 +184,7 @@ export class Collector {
   endBatch(): void {
     this.#flush(null)
     this.#batchPackets = 0
+    this.#days.clear()
   }
 
   #begin(): void {
@@ -221,6 +225,7 @@ export class Collector {
    */
   async count(segment: Segment): Promise<CountedSegment> {
     this.#batchPackets = 0
+    this.#days.clear()
     this.#windowEnd = segment.windowEnd
     this.#coverage.resume(segment.from)
     const before = this.#written.length
@@ -295,9 +300,11 @@ export class Collector {
       if (microseconds > this.#captureLast) this.#captureLast = microseconds
     }
     const isLater = hasTime && seconds >= this.#windowEnd
-    if (isLater || this.#batchPackets >= this.#packetsMax) {
+    if (isLater || this.#batchPackets >= this.#packetsMax || (hasTime && !this.#days.take(seconds))) {
       if (this.#batchPackets > 0) this.#flush(hasTime ? microseconds : 0)
       this.#batchPackets = 0
+      this.#days.clear()
+      if (hasTime) this.#days.take(seconds)
       // Late packets of an earlier window stay in the batch at hand: the window never goes back.
       if (isLater) this.#windowEnd = (Math.floor(seconds / this.#batchSeconds) + 1) * this.#batchSeconds
     }
@@ -384,22 +391,7 @@ export class Collector {
   }
 }
 
-/** Latest Unix second that a packet can have by this machine's clock. */
+/** Latest Unix second that a packet can have by this machine's clock; a later one is of a broken clock. */
 export function latestSecond(): number {
-  return Math.floor(Date.now() / 1000) + CLOCK_MARGIN_SECONDS
-}
-
-/** Removes incomplete files that a killed process left behind; those of living processes stay. */
-function removeAbandoned(out: string): void {
-  const folder = join(out, BATCH_TEMPORARY_FOLDER)
-  let names: string[]
-  try {
-    names = readdirSync(folder)
-  } catch {
-    return
-  }
-  for (const name of names) {
-    const pid = Number(/^(\d+)-[0-9a-f]{12}$/.exec(name)?.[1] ?? Number.NaN)
-    if (Number.isInteger(pid) && pid !== process.pid && !isAlive(pid)) rmSync(join(folder, name), { force: true })
-  }
+  return Math.floor(Date.now() / 1000) + CLOCK_AHEAD_SECONDS_MAX
 }

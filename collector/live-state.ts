@@ -3,10 +3,11 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } f
 import { join } from 'node:path'
 import { batchFileName } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
-import { BATCH_TEMPORARY_FOLDER, type BatchJournal, type WrittenBatch } from './batch-writer.ts'
+import type { BatchJournal, WrittenBatch } from './batch-writer.ts'
 import { fileError, replaceFile, syncDirectory } from './durable-file.ts'
 import { type CaptureProgress, parseLiveState, type SavedState } from './live-state-text.ts'
 import { isRunning, ownProcess } from './process-life.ts'
+import { BATCH_TEMPORARY_FOLDER } from './unfinished-batches.ts'
 
 /** Captures whose file is gone are remembered up to this number: one may come back under another name. */
 const GONE_CAPTURES_MAX = 1000

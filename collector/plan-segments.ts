@@ -1,5 +1,6 @@
 import { readSync } from 'node:fs'
 import { MICROSECONDS } from '../schemas/time.ts'
+import { BatchDays } from './batch-days.ts'
 import { CAPTURED_LENGTH_MAX } from './capture-parser.ts'
 import { ClockWatch } from './clock-watch.ts'
 import { isLinkTypeSupported } from './link-type.ts'
@@ -101,6 +102,7 @@ class SegmentCutter {
   #from = 0
   /** Packets of the segment at hand. */
   #packets = 0
+  #days = new BatchDays()
   #capture = 0
   #path = ''
   #descriptor = -1
@@ -136,12 +138,14 @@ class SegmentCutter {
     else if (seconds > secondsMax) this.#clock.seeAhead(this.#records, seconds)
     const isLater = hasTime && seconds >= this.#windowEnd
     let segment: Segment | null = null
-    if (isLater || this.#packets >= this.#options.packetsMax) {
+    if (isLater || this.#packets >= this.#options.packetsMax || (hasTime && !this.#days.take(seconds))) {
       if (this.#packets > 0) {
         this.#closePart(place)
         segment = this.#close(microseconds)
         this.#from = Math.max(this.#from, microseconds)
       }
+      this.#days.clear()
+      if (hasTime) this.#days.take(seconds)
       if (isLater) {
         const { batchSeconds } = this.#options
         this.#windowEnd = (Math.floor(seconds / batchSeconds) + 1) * batchSeconds

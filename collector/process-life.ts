@@ -17,7 +17,7 @@ export function isRunning({ pid, started }: ProcessIdentity): boolean {
 }
 
 /** True while a process with this id runs. */
-export function isAlive(pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

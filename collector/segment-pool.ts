@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { TelescopeError } from '../schemas/errors.ts'
 import type { CollectorOptions } from './collector.ts'
 import type { CountedSegment, Segment, SegmentAnswer } from './segment.ts'
+import { removeOwn } from './unfinished-batches.ts'
 
 /** Segments that a thread has been given: one that it counts, and one so that it need not wait for the next. */
 const AHEAD = 2
@@ -32,8 +33,13 @@ export class SegmentPool {
     try {
       const flows = await Promise.all(threads.map(thread => thread.run(next, onCounted)))
       return flows.reduce((sum, count) => sum + count, 0)
+    } catch (error) {
+      await Promise.all(threads.map(thread => thread.stop()))
+      // The others were in the midst of their batches.
+      removeOwn(this.#options.out)
+      throw error
     } finally {
-      for (const thread of threads) thread.stop()
+      for (const thread of threads) void thread.stop()
     }
   }
 }
@@ -75,7 +81,7 @@ class SegmentThread {
     })
   }
 
-  stop(): void {
-    void this.#worker.terminate()
+  async stop(): Promise<void> {
+    await this.#worker.terminate()
   }
 }

@@ -29,6 +29,13 @@ export const PACKETS_PER_BATCH_MAX = 262_144
 export const FLOWS_PER_BATCH_MAX = 1_000_000
 /** Rows in one record batch of the stream. */
 export const FLOWS_PER_RECORD_BATCH = 65_536
+/**
+ * UTC days that the packets of one upload may be of, and days of one declared span: each day becomes a file of the lake,
+ * and a broken clock could otherwise make a million of them. More than a year of a small sensor fits.
+ */
+export const DAYS_PER_UPLOAD_MAX = 400
+/** A sensor's clock may be ahead of the hub's by this much; so may the end of a declared span. */
+export const CLOCK_AHEAD_SECONDS_MAX = 86_400
 /** A larger batch is refused by the hub: a million flows of about 120 bytes, with room. */
 export const BATCH_BYTES_MAX = 256 * 1024 * 1024
 /** A larger raw capture is refused by the hub. */

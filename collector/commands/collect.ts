@@ -1,7 +1,7 @@
-import type { CollectSummary } from '../../schemas/batch.ts'
+import { CLOCK_AHEAD_SECONDS_MAX, type CollectSummary, DAYS_PER_UPLOAD_MAX } from '../../schemas/batch.ts'
 import type { Command, CommandArguments } from '../../schemas/command.ts'
 import { EXIT_STATUS, TelescopeError } from '../../schemas/errors.ts'
-import { MICROSECONDS, parseTime } from '../../schemas/time.ts'
+import { DAY_SECONDS, MICROSECONDS, parseTime } from '../../schemas/time.ts'
 import type { DeclaredSpan } from '../coverage-recorder.ts'
 import { DECODE_OPTIONS, DECODE_USAGE, decodeOptions } from '../decode-options.ts'
 import { pageStyle } from '../page-style.ts'
@@ -31,7 +31,7 @@ read to its end, for 2 s at most (a second Ctrl-C: no further), and what was rea
   --watch                goes on when files in the directory grow and when new ones come (tcpdump -G, -C, -z gzip)
   --batch-seconds N      capture time of one batch (default 86400; with --follow and --watch 300)
   --listened-since TIME  when the sensor listened, if you know better than the packets; both or none
-  --listened-until TIME
+  --listened-until TIME  400 days at most, and not in the future
 ${DECODE_USAGE}
   --jobs N               threads that count plain pcap files of 64 MB and more (default 1, each takes
                          90 MB); the batches are the same, byte for byte
@@ -143,7 +143,26 @@ function declaredSpan(values: Values): DeclaredSpan | null {
   const from = Math.round(parseTime(String(since)) * MICROSECONDS)
   const to = Math.round(parseTime(String(until)) * MICROSECONDS)
   if (from >= to) throw new TelescopeError('USAGE', `collect: listened until "${until}" is not after since "${since}"`)
+  checkDeclared({ from, to }, String(until))
   return { from, to }
+}
+
+/** What a hub would refuse is said here, where it can still be mended. */
+function checkDeclared({ from, to }: DeclaredSpan, until: string): void {
+  const days = (microseconds: number): string => (microseconds / MICROSECONDS / DAY_SECONDS).toFixed(1)
+  const ahead = to - Date.now() * 1000
+  if (ahead > CLOCK_AHEAD_SECONDS_MAX * MICROSECONDS) {
+    throw new TelescopeError(
+      'USAGE',
+      `collect: listened until "${until}" is ${days(ahead)} days ahead of this machine's clock, at most ${CLOCK_AHEAD_SECONDS_MAX / DAY_SECONDS} is taken; name a time that has passed, or set the clock`,
+    )
+  }
+  if (to - from > DAYS_PER_UPLOAD_MAX * DAY_SECONDS * MICROSECONDS) {
+    throw new TelescopeError(
+      'USAGE',
+      `collect: listened for ${days(to - from)} days, at most ${DAYS_PER_UPLOAD_MAX} are taken; collect the captures of each year by themselves`,
+    )
+  }
 }
 
 interface CapturesToRead {

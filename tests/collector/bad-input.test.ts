@@ -468,6 +468,28 @@ describe('a full disk', () => {
     expect(readdirSync(out).filter(name => name.endsWith('.arrow')).length).toBe(1)
   })
 
+  test.skipIf(!requireExternal('unshare, as root', canMount))('leaves nothing of any thread', () => {
+    const capture = join(newFolder(), 'large.pcap')
+    const one = pcap([{ frame: ethernet(0x0800, ipv4({ src: '203.0.113.1', dst: '198.19.1.7' }, tcp())) }])
+    const record = one.subarray(24)
+    const count = Math.ceil((66 * 2 ** 20) / record.length)
+    const records = Buffer.alloc(count * record.length)
+    for (let at = 0; at < count; at++) {
+      records.set(record, at * record.length)
+      // The source behind the record header, Ethernet, and 12 bytes of IP: each packet is a flow.
+      records.writeUInt32BE(0xcb00_0000 + at, at * record.length + 16 + 14 + 12)
+    }
+    writeFileSync(capture, Buffer.concat([one.subarray(0, 24), records]))
+    const [out, keys] = [newFolder(), newFolder()]
+    const key = join(keys, 'key')
+    writeFileSync(key, '07'.repeat(32), { mode: 0o600 })
+    const arguments_ = ['collect', capture, '--sensor', 'a', '--telescope', '198.19.1.0/24', '--out', out, '--key', key]
+    const script = `mount -t tmpfs -o size=6m none ${out} && "$@"; echo "status $?"; find ${out}/tmp -type f`
+    const command = ['-m', 'sh', '-c', script, 'sh', process.execPath, `${ROOT}bin/hirundo`, ...arguments_]
+    const { stdout, stderr } = spawnSync('unshare', [...command, '--jobs', '2'], { encoding: 'utf8' })
+    expect([stdout, stderr]).toEqual(['status 1\n', expect.stringContaining('[DISK_FULL]')])
+  })
+
   test.skipIf(!requireExternal('unshare, as root', canMount))(
     'leaves no empty key, so that the next start works',
     () => {

@@ -1,6 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
-import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { CollectSummary } from '../../schemas/batch.ts'
@@ -137,6 +146,42 @@ describe('hirundo collect', () => {
   ])('refuses %j', async (args, said) => {
     const { status, stderr } = await hirundo(['collect', ONE, ...args])
     expect([status, stderr]).toEqual([2, expect.stringContaining(said)])
+  })
+
+  it.each<[string, number, number, RegExp]>([
+    ['ahead of the clock', -1, 2, /^hirundo: collect: listened until "[^"]+" is 2\.0 days ahead .* \[USAGE\]\n$/],
+    ['longer than a hub takes', -402, -1, /^hirundo: collect: listened for 401\.0 days, at most 400 .* \[USAGE\]\n$/],
+  ])('refuses declared time that is %s', async (_what, since, until, message) => {
+    const day = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString()
+    const out = newFolder()
+    const listened = ['--listened-since', day(since), '--listened-until', day(until)]
+    const { status, stderr } = await hirundo(['collect', ONE, ...TELESCOPE, '--out', out, ...listened])
+    expect([status, stderr]).toEqual([2, expect.stringMatching(message)])
+    expect(readdirSync(out)).toEqual([])
+  })
+
+  it('counts a file once that is named twice, whatever its names', async () => {
+    const folder = newFolder()
+    copyFileSync(ONE, join(folder, 'a.pcap'))
+    symlinkSync('a.pcap', join(folder, 'latest.pcap'))
+    const hard = join(newFolder(), 'hard.pcap')
+    linkSync(join(folder, 'a.pcap'), hard)
+    const named = [folder, hard, join(folder, 'a.pcap'), ONE, ONE]
+    const { status, stdout, stderr } = await hirundo([
+      'collect',
+      ...named,
+      ...TELESCOPE,
+      '--out',
+      newFolder(),
+      '--json',
+    ])
+    const { captures } = JSON.parse(stdout) as CollectSummary
+    expect(status).toBe(0)
+    expect(captures.map(({ path, packets_read }) => [path, packets_read])).toEqual([
+      [join(folder, 'a.pcap'), 64],
+      [ONE, 64],
+    ])
+    expect(stderr.match(/is the same file as .*; it is counted once$/gm)).toHaveLength(4)
   })
 
   it('declares when the sensor listened', async () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
@@ -269,10 +269,31 @@ describe('what is wrong with the output', () => {
   it('removes what a killed process left, and leaves the work of a living one', () => {
     const out = newFolder()
     mkdirSync(join(out, 'tmp'))
-    const dead = join(out, 'tmp', '4194999-0123456789ab')
-    const living = join(out, 'tmp', `${process.ppid}-0123456789ab`)
-    for (const path of [dead, living]) writeFileSync(path, 'half')
+    const namespace = /\d+/.exec(readlinkSync('/proc/self/ns/pid'))![0]
+    const startOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ')[19]!
+    const file = (name: string, daysOld = 0): string => {
+      const path = join(out, 'tmp', `${name}-0123456789ab`)
+      writeFileSync(path, 'half')
+      const seconds = Date.now() / 1000 - daysOld * 86_400
+      utimesSync(path, seconds, seconds)
+      return path
+    }
+    const { pid, ppid } = process
+    const living = [
+      file(`${ppid}-${startOf(ppid)}-${namespace}`, 2),
+      file(`${pid}-${startOf(pid)}-${namespace}`, 2),
+      // Of another container that shares the folder: nobody here can tell whether it runs.
+      file('7-100-1', 0.5),
+    ]
+    const dead = [
+      file(`4194999-100-${namespace}`),
+      // In a container a killed process and the one that is started after it have the same number.
+      file(`${pid}-100-${namespace}`),
+      file(`${ppid}-100-${namespace}`),
+      file('7-101-1', 1.5),
+    ]
     openCollector({ out })
-    expect([existsSync(dead), existsSync(living)]).toEqual([false, true])
+    expect(living.map(existsSync)).toEqual([true, true, true])
+    expect(dead.map(existsSync)).toEqual([false, false, false, false])
   })
 })

@@ -15,7 +15,7 @@ import type { ClockWatch } from '../../collector/clock-watch.ts'
 import { Collector, type CollectorOptions, latestSecond } from '../../collector/collector.ts'
 import { plannableHeader, planSegments } from '../../collector/plan-segments.ts'
 import { parseTelescope } from '../../schemas/address.ts'
-import type { CaptureSummary } from '../../schemas/batch.ts'
+import { type CaptureSummary, DAYS_PER_UPLOAD_MAX } from '../../schemas/batch.ts'
 import { pcap } from '../support/capture-builder.ts'
 import { ROOT } from '../support/external.ts'
 import { ethernet, ipv4, tcp } from '../support/frame-builder.ts'
@@ -159,6 +159,22 @@ describe('planned segments', () => {
       .filter(path => path.endsWith('.pcap') && isPlannable(path))
     expect(paths.length).toBeGreaterThan(20)
     await expectSame(paths, { packetsMax: 100, telescope: parseTelescope('198.19.1.0/24,2001:db8:2::/120') })
+  })
+
+  it('end before late packets are of more days than a hub takes', async () => {
+    const path = join(newFolder(), 'backwards.pcap')
+    const days = Array.from({ length: 2 * DAYS_PER_UPLOAD_MAX + 50 }, (_, day) => ({
+      frame: day % 7 === 3 ? NO_IP : KEPT,
+      seconds: START - day * 86_400,
+    }))
+    // The same days again are none more.
+    writeFileSync(path, pcap(days.flatMap(record => [record, record])))
+    expect(await expectSame([path], {})).toBe(3)
+    const collector = new Collector(options({}))
+    await collector.read(path)
+    await collector.finish()
+    const most = collector.batches.map(({ metadata: { first_packet, last_packet } }) => last_packet! - first_packet!)
+    for (const span of most) expect(span / 86_400e6).toBeLessThan(DAYS_PER_UPLOAD_MAX)
   })
 
   it('are of the file that was opened, whatever becomes of its name', async () => {

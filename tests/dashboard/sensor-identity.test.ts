@@ -105,9 +105,10 @@ describe('a signed request', () => {
     // How long the body is and what becomes of the connection is between the hub and whoever is before it, and may
     // change on the way: the digest says whether the body is whole. The version of HTTP likewise.
     const text = bytes.toString('latin1')
+    const head = text.indexOf('\r\n\r\n') + 4
     const free = [
       [text.indexOf(' HTTP/1.1\r\n') + 1, text.indexOf('\r\n')],
-      [text.indexOf('connection: '), text.indexOf('\r\n\r\n') + 4],
+      [text.indexOf('connection: '), head],
     ] as const
     const places = Array.from(bytes.keys()).filter(at => !free.some(([from, to]) => at >= from && at < to))
     const taken: string[] = []
@@ -115,7 +116,8 @@ describe('a signed request', () => {
     for (let from = 0; from < places.length; from += 16) {
       await Promise.all(
         places.slice(from, from + 16).map(async at => {
-          const changed = Buffer.from(bytes)
+          // With another body the signature is good, and used up: each needs one of its own.
+          const changed = at < head ? Buffer.from(bytes) : bytesOf(signedHeaders(key))
           changed[at]! ^= 1
           const status = await sendRaw(changed)
           if (status >= 200 && status < 300) taken.push(changed.toString('latin1').slice(at - 10, at + 10))

@@ -16,7 +16,7 @@ const TELESCOPE = '198.19.1.0/24'
 const CAPTURE = `${ROOT}fixtures/captures/masscan-syn-23.pcap`
 const PACKETS = 64
 /** A hub on a busy machine may count later than `send` asks. */
-const SENT = /^1 batches sent, 0 refused, 0 waiting; [01] counted, 0 not, [01] not yet\n$/
+const SENT = /^1 batch sent, 0 refused, 0 waiting; [01] counted, 0 not, [01] not yet\n$/
 
 let folder: string
 let data: string
