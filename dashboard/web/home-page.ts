@@ -1,5 +1,6 @@
-import { html, LitElement, type TemplateResult } from 'lit'
+import { html, LitElement, nothing, type TemplateResult } from 'lit'
 import type { Answer, QueryParameters } from '../../schemas/api.ts'
+import type { SensorHealth } from '../../schemas/sensor-health.ts'
 import { answerUrl } from './api.ts'
 import { formatRange, formatRate, formatShare } from './format.ts'
 import { filterParameters, type PageContext, rangeParameters } from './page-context.ts'
@@ -8,12 +9,18 @@ import { economiesTable, fetchRanking, filterLink, portsTable, type Ranking } fr
 import { Read } from './read.ts'
 import { RISING_FACTOR_MIN, RISING_PACKETS_MIN } from './rising.ts'
 import { comparedClass, fetchRising, type Rising } from './rising-read.ts'
+import { fetchSensorHealth } from './sensor-health-read.ts'
 import { momentText, sensorState, sensorTable } from './sensor-table.ts'
 import { STRINGS } from './strings.ts'
 import { readState } from './table-parts.ts'
 import './traffic-figure.ts'
 import { formatView, viewOf } from './url-state.ts'
 import { growthText, leftOutText, noBaselineText, verdictText } from './verdict-text.ts'
+
+/** A sensor falls silent without anything being counted, so its health is read by the clock. */
+const HEALTH_MILLISECONDS = 60_000
+/** Silent sensors that are named; the table has all. */
+const SILENT_NAMED_MAX = 5
 
 /** What is rising, only here or everywhere, and are all sensors reporting. */
 class HomePage extends LitElement {
@@ -24,6 +31,7 @@ class HomePage extends LitElement {
   private readonly ports = new Read<Ranking<'ports'>>(this)
   private readonly economies = new Read<Ranking<'economies'>>(this)
   private readonly rising = new Read<Rising>(this)
+  private readonly health = new Read<readonly SensorHealth[]>(this)
 
   protected override createRenderRoot(): HTMLElement {
     return this
@@ -41,6 +49,9 @@ class HomePage extends LitElement {
     this.ports.run(answerUrl('ports', ranked), context.revision, signal => fetchRanking('ports', ranked, signal))
     this.economies.run(answerUrl('economies', ranked), context.revision, signal =>
       fetchRanking('economies', ranked, signal),
+    )
+    this.health.run('sensor-health', Math.floor(Date.now() / HEALTH_MILLISECONDS), signal =>
+      fetchSensorHealth(null, signal),
     )
     const portsRead = this.ports.done
     const { compare: _compare, limit: _limit, ...asked } = ranked
@@ -64,6 +75,7 @@ class HomePage extends LitElement {
         </section>
         <section class="panel" aria-labelledby="reporting-title">
           <h2 id="reporting-title">${STRINGS.reportingTitle}</h2>
+          ${this.silent()}
           ${readState(this.sensors, 3, sensors => this.reporting(sensors))}
         </section>
       </div>
@@ -106,6 +118,18 @@ class HomePage extends LitElement {
           })}</ol>`
     const names = leftOut.map(({ sensor }) => sensor)
     return html`${of}${list}${leftOut.length > 0 ? html`<p class="note">${leftOutText(names, leftOut)}</p>` : ''}<details class="measured"><summary>${STRINGS.measured}</summary><p>${STRINGS.risingHow(RISING_PACKETS_MIN, RISING_FACTOR_MIN)}</p></details>`
+  }
+
+  /** Sensors that are silent now, whatever the range shown. */
+  private silent(): TemplateResult | typeof nothing {
+    // In a demo nobody goes on sending.
+    const sensors = this.context.status.demo === null ? (this.health.value ?? []) : []
+    const silent = sensors.filter(({ silent_since }) => silent_since !== null).map(({ sensor }) => sensor)
+    if (silent.length === 0) return nothing
+    const names = silent.slice(0, SILENT_NAMED_MAX)
+    if (silent.length > names.length) names.push(STRINGS.silentMore(silent.length - names.length))
+    const link = formatView(viewOf({ name: 'uploads' }, this.context.view))
+    return html`<p class="problem silent">${STRINGS.silentSensors(silent.length, sensors.length, names.join(', '))} <a href=${link}>${STRINGS.silentLink}</a></p>`
   }
 
   private reporting(answer: Answer<'sensors'>): TemplateResult {

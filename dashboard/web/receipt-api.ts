@@ -40,6 +40,8 @@ export function receiptActions(state: string): readonly ReceiptAction[] {
       return ['accept', 'withdraw']
     case 'quarantined':
       return ['retry']
+    case 'withdrawn':
+      return ['accept']
     default:
       return []
   }

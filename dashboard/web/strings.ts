@@ -107,6 +107,10 @@ export const STRINGS = {
   notRising: (factor: string) => `${factor} against the period before`,
   steady: 'No rise by half or more against the period before',
 
+  silentSensors: (count: number, total: number, names: string) =>
+    `${count} of ${total} ${total === 1 ? 'sensor' : 'sensors'} ${count === 1 ? 'is' : 'are'} silent: ${names}.`,
+  silentMore: (count: number) => `${count} more`,
+  silentLink: 'How the sensors are doing',
   reportingTitle: 'Are all sensors reporting?',
   reportingAll: (count: number, isOver: boolean) =>
     `${count === 1 ? 'The one sensor' : `All ${count} sensors`} listened ${isOver ? 'through the whole range' : 'all the time so far'}.`,
@@ -117,7 +121,7 @@ export const STRINGS = {
   noUpload: 'No upload so far.',
   reportingNone: 'No sensor is registered yet.',
   reportingGap: (share: string) => `listened ${share}`,
-  sensorState: { full: 'reporting', part: 'gaps', none: 'silent', outside: 'not yet' },
+  sensorState: { full: 'reporting', part: 'gaps', none: 'not listening', outside: 'not yet' },
   pending: (count: string) => `${count} waiting`,
   quarantined: (count: string) => `${count} unreadable`,
 

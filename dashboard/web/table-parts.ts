@@ -36,9 +36,9 @@ export const countCell = (value: number): TemplateResult => html`<td class="numb
 export const rateCell = (value: number | null): TemplateResult =>
   html`<td class="number">${number(value, formatRate)}</td>`
 
-/** A part of one, with a bar that says the same. */
-export function shareCell(value: number): TemplateResult {
-  return html`<td class="number share">
+/** A part of one, with a bar that says the same; `label` stands before it. */
+export function shareCell(value: number, label: TemplateResult | typeof nothing = nothing): TemplateResult {
+  return html`<td class="number share">${label}
     <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">${svg`<rect width=${(value * 100).toFixed(1)} height="8"/>`}</svg>
     ${number(value, formatShare)}
   </td>`

@@ -1,4 +1,5 @@
 import { html, nothing, type TemplateResult } from 'lit'
+import { timeLeftText } from './duration-text.ts'
 import { formatBytes, formatClock, formatDate } from './format.ts'
 import type { UploadItem, UploadQueue } from './upload-queue.ts'
 import { UPLOAD_STRINGS } from './upload-strings.ts'
@@ -52,7 +53,7 @@ function numbers(item: UploadItem): TemplateResult {
   if (phase === 'sending' && speed !== null) {
     parts.push(
       UPLOAD_STRINGS.speed(formatBytes(speed)),
-      UPLOAD_STRINGS.timeLeft(durationText((byteCount - sent) / speed)),
+      UPLOAD_STRINGS.timeLeft(timeLeftText((byteCount - sent) / speed)),
     )
   }
   if (phase === 'file' || phase === 'permission') {
@@ -61,14 +62,6 @@ function numbers(item: UploadItem): TemplateResult {
   }
   parts.push(item.sensor)
   return html`<span class="quiet">${parts.join(' · ')}</span>`
-}
-
-/** Rounded up to what people plan with. */
-function durationText(seconds: number): string {
-  if (seconds < 60) return UPLOAD_STRINGS.seconds(Math.max(1, Math.ceil(seconds)))
-  const minutes = Math.ceil(seconds / 60)
-  if (minutes < 60) return UPLOAD_STRINGS.minutes(minutes)
-  return UPLOAD_STRINGS.hours(Math.floor(minutes / 60), minutes % 60)
 }
 
 function actions(item: UploadItem, queue: UploadQueue): TemplateResult {

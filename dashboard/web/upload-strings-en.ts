@@ -30,7 +30,9 @@ export const UPLOAD_STRINGS_EN = {
   timeLeft: (time: string) => `${time} left`,
   seconds: (count: number) => `${count} s`,
   minutes: (count: number) => `${count} min`,
-  hours: (hours: number, minutes: number) => `${hours} h ${minutes} min`,
+  hoursMinutes: (hours: number, minutes: number) => `${hours} h ${minutes} min`,
+  hours: (count: number) => `${count} h`,
+  days: (count: number) => `${count} d`,
   phase: {
     asks: 'This does not look like a capture: its first bytes are neither pcap, pcapng, snoop, gzip, zstd nor xz.',
     queued: 'Waits for the one before',
@@ -53,6 +55,29 @@ export const UPLOAD_STRINGS_EN = {
   remove: 'Remove',
   actionOn: (action: string, name: string) => `${action}: ${name}`,
 
+  healthTitle: 'How the sensors are doing',
+  healthColumns: {
+    sensor: 'Sensor',
+    last_upload_at: 'Last upload (UTC)',
+    usual_interval_seconds: 'Usually every',
+    coverage_7d: 'Listened, 7 days',
+    missing_sequence_count: 'Never came',
+    late_upload_count: 'Late, 7 days',
+    clock_skew_seconds: 'Clock',
+    held_count: 'Held back',
+    quarantined_count: 'Unreadable',
+  },
+  silent: 'silent',
+  nothingYet: 'nothing yet',
+  missing: (numbers: string, reason: string) => `no. ${numbers}: ${reason}`,
+  gapReasons: {
+    unknown: 'nobody said why',
+    evicted: 'the spool was full',
+    refused: 'the hub refused it; see the spool',
+    damaged: 'damaged on the disk of the sensor',
+    removed: 'taken out of the spool',
+  } as Readonly<Record<string, string>>,
+
   receiptsClosed: 'Paste the token of a sensor above, or sign in as coordinator, to see what became of its uploads.',
   signIn: 'Sign in',
   state: 'State',
@@ -71,7 +96,8 @@ export const UPLOAD_STRINGS_EN = {
     counted: 'Its packets are in the numbers, once.',
     quarantined: 'It could not be read, and nothing of it is in the numbers. The bytes are kept.',
     held: 'It was read, and is not in the numbers yet: it overlaps another upload of this sensor. You decide.',
-    withdrawn: 'It was taken out of the numbers. The bytes are kept for as long as all others.',
+    withdrawn:
+      'It was taken out of the numbers. The bytes are kept for as long as all others, and until then it can be counted again.',
   } as Readonly<Record<string, string>>,
   columns: {
     received_at: 'Received (UTC)',
@@ -104,7 +130,8 @@ export const UPLOAD_STRINGS_EN = {
   } as Readonly<Record<string, string>>,
   sameContent: (digest: string) =>
     `The same content came before, as ${digest}; it is in the numbers once. There is nothing to do.`,
-  overlaps: (digests: string) => `Overlaps ${digests}.`,
+  overlaps: (uploads: string) => `Holds traffic that came before, in ${uploads}.`,
+  overlapOf: (digest: string, received: string) => `${digest} (${received})`,
   advice: {
     CAPTURE_EMPTY: 'The file has no bytes: look whether the capture program runs and may write.',
     CAPTURE_FORMAT_UNKNOWN: 'Send the capture itself, as tcpdump or Wireshark saves it.',
@@ -132,11 +159,13 @@ export const UPLOAD_STRINGS_EN = {
     DISK_FULL: 'The disk of the hub is full: tell whoever runs it.',
     SENSOR_UNKNOWN: 'Ask the coordinator whether the sensor is still registered.',
   } as Readonly<Record<string, string>>,
-  actions: { accept: 'Count it, too', withdraw: 'Withdraw', retry: 'Try again' },
+  actions: { accept: 'Count it, too', recount: 'Count it again', withdraw: 'Withdraw', retry: 'Try again' },
   actionDone: { accept: 'It will be counted.', withdraw: 'It is withdrawn.', retry: 'It is tried again.' },
   withdrawTitle: 'Withdraw this upload?',
   withdrawText: (packets: string, received: string) =>
-    `The upload of ${received}, with ${packets} packets, leaves every number, also those of the past. Sending the same file again does not bring it back. The log of the hub says who withdrew it.`,
+    `The upload of ${received}, with ${packets} packets, leaves every number, also those of the past. Sending the same file again does not bring it back; “Count it again” does, for as long as its bytes are kept. The log of the hub says who withdrew it.`,
+  withdrawHeldText: (packets: string, received: string) =>
+    `The upload of ${received}, with ${packets} packets, is in no number and stays out. “Count it again” brings it in, for as long as its bytes are kept. The log of the hub says who withdrew it.`,
   withdrawGo: 'Withdraw',
   keep: 'Keep it',
 

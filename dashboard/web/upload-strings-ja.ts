@@ -32,7 +32,9 @@ export const UPLOAD_STRINGS_JA: UploadStrings = {
   timeLeft: time => `残り ${time}`,
   seconds: count => `${count} 秒`,
   minutes: count => `${count} 分`,
-  hours: (hours, minutes) => `${hours} 時間 ${minutes} 分`,
+  hoursMinutes: (hours, minutes) => `${hours} 時間 ${minutes} 分`,
+  hours: count => `${count} 時間`,
+  days: count => `${count} 日`,
   phase: {
     asks: 'キャプチャではないようです。先頭のバイトが pcap、pcapng、snoop、gzip、zstd、xz のいずれでもありません。',
     queued: '前のファイルを待っています',
@@ -55,6 +57,29 @@ export const UPLOAD_STRINGS_JA: UploadStrings = {
   remove: '一覧から消す',
   actionOn: (action, name) => `${action}: ${name}`,
 
+  healthTitle: 'センサーの状況',
+  healthColumns: {
+    sensor: 'センサー',
+    last_upload_at: '最終受信 (UTC)',
+    usual_interval_seconds: '通常の間隔',
+    coverage_7d: '観測率 (7 日)',
+    missing_sequence_count: '未着',
+    late_upload_count: '遅延 (7 日)',
+    clock_skew_seconds: '時計のずれ',
+    held_count: '保留',
+    quarantined_count: '読み取り不可',
+  },
+  silent: '途絶',
+  nothingYet: '受信なし',
+  missing: (numbers, reason) => `${numbers} 番: ${reason}`,
+  gapReasons: {
+    unknown: '理由不明',
+    evicted: 'スプールが満杯',
+    refused: 'ハブが拒否 (スプールを確認)',
+    damaged: 'センサーのディスク上で破損',
+    removed: 'スプールから削除',
+  },
+
   receiptsClosed:
     'アップロードの状況を見るには、上にセンサーのトークンを貼り付けるか、コーディネーターとしてサインインしてください。',
   signIn: 'サインイン',
@@ -74,7 +99,7 @@ export const UPLOAD_STRINGS_JA: UploadStrings = {
     counted: 'パケットは一度だけ集計に入っています。',
     quarantined: '読み取れなかったため、集計には何も入っていません。バイト列は保管されています。',
     held: '読み取れましたが、このセンサーの別のアップロードと重なるため、まだ集計に入っていません。判断してください。',
-    withdrawn: '集計から除かれました。バイト列は他と同じ期間保管されます。',
+    withdrawn: '集計から除かれました。バイト列は他と同じ期間保管され、その間は再び集計できます。',
   },
   columns: {
     received_at: '受信 (UTC)',
@@ -106,7 +131,8 @@ export const UPLOAD_STRINGS_JA: UploadStrings = {
     transport_checksum_invalid: 'チェックサムが不正',
   },
   sameContent: digest => `同じ内容を ${digest} として受信済みです。集計には一度だけ入ります。対応は不要です。`,
-  overlaps: digests => `${digests} と重なっています。`,
+  overlaps: uploads => `受信済みの ${uploads} と同じ通信を含んでいます。`,
+  overlapOf: (digest, received) => `${digest} (${received})`,
   advice: {
     CAPTURE_EMPTY: 'ファイルが空です。キャプチャプログラムが動作し、書き込めるか確認してください。',
     CAPTURE_FORMAT_UNKNOWN: 'tcpdump や Wireshark が保存したキャプチャそのものを送ってください。',
@@ -137,11 +163,13 @@ export const UPLOAD_STRINGS_JA: UploadStrings = {
     DISK_FULL: 'ハブのディスクがいっぱいです。運用者に知らせてください。',
     SENSOR_UNKNOWN: 'センサーが登録されているか、コーディネーターに確認してください。',
   },
-  actions: { accept: 'これも集計する', withdraw: '取り下げる', retry: '再試行' },
+  actions: { accept: 'これも集計する', recount: '再び集計する', withdraw: '取り下げる', retry: '再試行' },
   actionDone: { accept: '集計されます。', withdraw: '取り下げました。', retry: '再試行します。' },
   withdrawTitle: 'このアップロードを取り下げますか?',
   withdrawText: (packets, received) =>
-    `${received} に受信した ${packets} パケットが、過去の分も含めてすべての集計から除かれます。同じファイルを送り直しても元には戻りません。誰が取り下げたかはハブの記録に残ります。`,
+    `${received} に受信した ${packets} パケットが、過去の分も含めてすべての集計から除かれます。同じファイルを送り直しても元には戻りませんが、バイト列が保管されている間は「再び集計する」で戻せます。誰が取り下げたかはハブの記録に残ります。`,
+  withdrawHeldText: (packets, received) =>
+    `${received} に受信した ${packets} パケットは、集計に入らないままになります。バイト列が保管されている間は「再び集計する」で集計できます。誰が取り下げたかはハブの記録に残ります。`,
   withdrawGo: '取り下げる',
   keep: '残す',
 

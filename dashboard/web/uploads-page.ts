@@ -3,6 +3,7 @@ import type { Status } from '../../schemas/api.ts'
 import { CAPTURE_BYTES_MAX } from '../../schemas/batch.ts'
 import { RECEIPT_STATES, type Receipt } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import type { SensorHealth } from '../../schemas/sensor-health.ts'
 import { type ChosenFile, droppedFiles, hasHandlePicker, pickFiles } from './file-access.ts'
 import { formatBytes, formatCount } from './format.ts'
 import { navigate } from './page-context.ts'
@@ -16,6 +17,8 @@ import {
   receiptsUrl,
 } from './receipt-api.ts'
 import { receiptTable } from './receipt-table.ts'
+import { fetchSensorHealth } from './sensor-health-read.ts'
+import { sensorHealthTable } from './sensor-health-table.ts'
 import { momentText } from './sensor-table.ts'
 import { STRINGS } from './strings.ts'
 import { readState } from './table-parts.ts'
@@ -58,6 +61,7 @@ class UploadsPage extends LitElement {
   declare doomed: Receipt | null
   declare failure: TelescopeError | null
   private readonly receipts = new Read<readonly Receipt[]>(this)
+  private readonly health = new Read<readonly SensorHealth[]>(this)
   private readonly phases = new Map<string, string>()
   private timer = 0
   private gone = new AbortController()
@@ -113,13 +117,22 @@ class UploadsPage extends LitElement {
 
   /** Looks again after a moment, for as long as an upload waits to be counted. */
   private lookSoon(): void {
-    const isPending = this.receipts.value?.some(({ state }) => state === 'received') === true
-    if (!isPending || this.timer !== 0) return
+    if (!this.isPending || this.timer !== 0) return
     this.timer = window.setTimeout(() => {
       this.timer = 0
       if (document.visibilityState === 'visible') this.look++
       else this.lookSoon()
     }, LOOK_MILLISECONDS)
+  }
+
+  private get isPending(): boolean {
+    return this.receipts.value?.some(({ state }) => state === 'received') === true
+  }
+
+  /** Whoever may read sees how the sensors are doing, also without seeing uploads. */
+  private get showsHealth(): boolean {
+    const { sender } = this.uploads
+    return sender.role !== null || (!sender.isChecking && sender.token === null && this.status.role === 'analyst')
   }
 
   private get filter(): ReceiptFilter {
@@ -143,6 +156,10 @@ class UploadsPage extends LitElement {
       this.look++
     }
     const { role, token } = this.uploads.sender
+    // While uploads wait the page looks often; what that changes for the sensors shows once they are counted.
+    if (this.showsHealth && (this.health.value === null || !this.isPending)) {
+      this.health.run(`sensor-health ${role} ${token}`, this.look, signal => fetchSensorHealth(token, signal))
+    }
     if (role === null) return
     const { filter } = this
     this.receipts.run(`${receiptsUrl(filter)} ${token}`, this.look, signal => fetchReceipts(filter, token, signal))
@@ -229,6 +246,7 @@ class UploadsPage extends LitElement {
         ${this.note ? html`<p class="problem" role="alert">${this.note}</p>` : nothing}
         ${uploadList(queue)}
       </section>
+      ${this.showsHealth ? this.sensorHealth() : nothing}
       <section class="panel" aria-labelledby="fate-title">
         <h2 id="fate-title" tabindex="-1">${UPLOAD_STRINGS.fateTitle}</h2>
         ${
@@ -242,6 +260,22 @@ class UploadsPage extends LitElement {
       <p class="visually-hidden" role="status">${this.spoken}</p>
       ${this.doomed === null ? nothing : this.withdrawDialog(this.doomed)}
     </div>`
+  }
+
+  private sensorHealth(): TemplateResult {
+    const { sender } = this.uploads
+    const link = (sensor: string, state: 'held' | 'quarantined'): string => {
+      const filters = { ...this.view.filters, sensor: sender.role === 'coordinator' ? [sensor] : [] }
+      return formatView({ ...this.view, receipts: state, filters })
+    }
+    return html`<section class="panel" aria-labelledby="health-title">
+      <h2 id="health-title">${UPLOAD_STRINGS.healthTitle}</h2>
+      ${readState(this.health, 2, sensors =>
+        sensors.length === 0
+          ? html`<p>${UPLOAD_STRINGS.noSensor}</p>`
+          : sensorHealthTable(sensors, sender.role === null ? null : link),
+      )}
+    </section>`
   }
 
   private dropBox(): TemplateResult {
@@ -303,9 +337,10 @@ class UploadsPage extends LitElement {
     const close = (): void => {
       this.doomed = null
     }
+    const text = receipt.state === 'held' ? UPLOAD_STRINGS.withdrawHeldText : UPLOAD_STRINGS.withdrawText
     return html`<dialog class="withdraw" aria-labelledby="withdraw-title" aria-describedby="withdraw-text" @close=${close}>
       <h2 id="withdraw-title">${UPLOAD_STRINGS.withdrawTitle}</h2>
-      <p id="withdraw-text">${UPLOAD_STRINGS.withdrawText(formatCount(receipt.packet_count ?? 0), momentText(receipt.received_at))}</p>
+      <p id="withdraw-text">${text(formatCount(receipt.packet_count ?? 0), momentText(receipt.received_at))}</p>
       <form method="dialog" class="ways">
         <button autofocus>${UPLOAD_STRINGS.keep}</button>
         <button class="danger" @click=${() => this.withdraw(receipt)}>${UPLOAD_STRINGS.withdrawGo}</button>

@@ -1,15 +1,22 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { openStorage } from '../../analytics/duckdb-storage.ts'
+import { createToken } from '../../dashboard/server/credentials.ts'
+import { openDataFolder } from '../../dashboard/server/data-folder.ts'
+import { registerSensor } from '../../dashboard/server/registration.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
+import { testUpload } from '../support/batch-builder.ts'
 import { findChromium, launchChromium } from '../support/browser.ts'
 import { requireExternal } from '../support/external.ts'
-import { hirundoSucceeds, type RunningHub, startHirundo } from '../support/hirundo.ts'
+import { type RunningHub, startHirundo } from '../support/hirundo.ts'
+import { TEST_GEOGRAPHY } from '../support/storage.ts'
 import { synCapture } from '../support/syn-capture.ts'
 
 // Goal: an operator gets a capture into the numbers with the page alone, over a line that breaks and through reloads,
@@ -19,6 +26,47 @@ import { synCapture } from '../support/syn-capture.ts'
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 /** 1.7 MB, so two pieces: one of 1 MiB and a rest. */
 const PACKETS = 30_000
+
+/** Of synCapture: the header of a record, and its packet. */
+const PCAP_RECORD_BYTES = 16 + 40
+
+/**
+ * What the hub finds when it starts: a sensor without uploads and one that sent every five minutes until two hours ago.
+ * @returns a token of the sensor without uploads
+ */
+async function makeHistory(data: string): Promise<string> {
+  const MINUTE = 60_000
+  let now = Date.now() - 150 * MINUTE
+  const folder = openDataFolder(data)
+  const storage = await openStorage({ data, geography: TEST_GEOGRAPHY, now: () => now })
+  await registerSensor(storage, folder, {
+    sensor: 'jp-1',
+    economy: 'JP',
+    organisation: '',
+    telescope: '203.0.113.0/24',
+  })
+  await registerSensor(storage, folder, {
+    sensor: 'vn-1',
+    economy: 'VN',
+    organisation: '',
+    telescope: '198.51.100.0/24',
+  })
+  for (const number of [1, 2, 3, 6, 7]) {
+    const upload = testUpload(dirname(data), {
+      sensor: 'vn-1',
+      flows: [{ time: now / 1000 - 300, src: `198.18.0.${number}` }],
+    })
+    const gone = number === 6 ? [{ first: 4, last: 5, reason: 'evicted' as const }] : []
+    const sequence = { number, spool: '0f3a9c21', oldest: number, gone }
+    const { sensor, sha256 } = upload
+    await storage.recordReceived({ sensor, sha256, kind: 'batch', byte_count: 1, sequence, clock_skew_seconds: 90 })
+    await storage.countGroup([upload])
+    now += 5 * MINUTE
+  }
+  const { token } = await createToken(storage, { sensor: 'jp-1' })
+  await storage.close()
+  return token
+}
 
 const present = requireExternal('Chromium', findChromium() !== null)
 
@@ -34,9 +82,8 @@ describe.skipIf(!present)('the uploads page in Chromium', { timeout: 120_000 }, 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'hirundo-uploads-page-'))
     const data = join(folder, 'data')
+    token = await makeHistory(data)
     hub = await startHirundo(['serve', '--port', '0', '--data', data])
-    await hirundoSucceeds(['sensor', 'add', 'jp-1', '--economy', 'JP', '--telescope', '203.0.113.0/24', '--data', data])
-    token = (await hirundoSucceeds(['token', 'create', '--sensor', 'jp-1', '--data', data])).stdout.trim()
     browser = await launchChromium()
   }, 120_000)
 
@@ -80,13 +127,23 @@ describe.skipIf(!present)('the uploads page in Chromium', { timeout: 120_000 }, 
   /** A capture that no other test sends. */
   function capture(name: string, packets = 50, bytes?: Uint8Array): string {
     const path = join(folder, name)
-    writeFileSync(path, bytes ?? synCapture(++seed * 2, packets, [203, 0, 113]))
+    writeFileSync(path, bytes ?? content(packets))
     return path
   }
+  const content = (packets = 50) => synCapture(++seed * 2, packets, [203, 0, 113])
 
   const choose = (...paths: string[]) => page.locator('input[type=file]').setInputFiles(paths)
   const upload = (name: string) => page.locator(`[data-upload="${name}"]`)
   const phase = (name: string, is: string) => page.locator(`[data-upload="${name}"][data-phase=${is}]`).waitFor()
+
+  /** Opens the sign-in link that the hub printed; it works as often as one likes on the hub's own machine. */
+  async function openAsCoordinator(options: BrowserContextOptions = {}): Promise<void> {
+    await open(`/sign-in#${/\/sign-in#(\S+)/.exec(hub.output())![1]}`, options)
+    await page.waitForURL(`${hub.url}/`)
+  }
+
+  const row = (sha256: string, state: string) =>
+    page.locator(`table.receipts tbody tr[data-sha256="${sha256}"][data-state=${state}]`)
 
   async function receipts(): Promise<Receipt[]> {
     const response = await fetch(`${hub.url}/api/v1/receipts`, { headers: { authorization: `Bearer ${token}` } })
@@ -296,13 +353,104 @@ describe.skipIf(!present)('the uploads page in Chromium', { timeout: 120_000 }, 
   })
 
   it('lets a coordinator choose the sensor without a token', async () => {
-    await open(`/sign-in#${/\/sign-in#(\S+)/.exec(hub.output())![1]}`)
-    await page.waitForURL(`${hub.url}/`)
-    await page.goto(`${hub.url}/uploads`)
-    await page.getByText('Captures go to the sensor jp-1.').waitFor()
+    await openAsCoordinator()
+    await page.getByRole('link', { name: 'Uploads' }).click()
+    await choose(capture('of-nobody.pcap'))
+    await page.getByText('First say above which sensor they are of.').waitFor()
+    await page.locator('#upload-sensor').selectOption('jp-1')
     await choose(capture('of-coordinator.pcap'))
     await phase('of-coordinator.pcap', 'received')
     expect((await receipts())[0]!.sensor).toBe('jp-1')
+  })
+
+  it('lets the operator decide about an upload of traffic that came before, and shows what that changes', async () => {
+    await open('/uploads')
+    await signIn()
+    const bytes = content()
+    const shorter = bytes.subarray(0, bytes.length - PCAP_RECORD_BYTES)
+    const [first, second] = [bytes, shorter].map(one => createHash('sha256').update(one).digest('hex')) as [
+      string,
+      string,
+    ]
+    await choose(capture('first.pcap', 50, bytes))
+    await row(first, 'counted').waitFor()
+    await choose(capture('second.pcap', 49, shorter))
+    await row(second, 'held').waitFor()
+    const said = await row(second, 'held').innerText()
+    expect(said).toContain(`Holds traffic that came before, in ${first.slice(0, 12)} (`)
+    expect(said).toContain('CAPTURE_OVERLAPS')
+    expect(said).toContain('withdraw one of them')
+
+    // From the sensors to what waits for a decision.
+    await page.locator('table.health a[href$="state=held"]').click()
+    await page.waitForURL(`${hub.url}/uploads?v=1&state=held`)
+    await row(first, 'counted').waitFor({ state: 'detached' })
+    await row(second, 'held')
+      .getByRole('button', { name: /^Count it, too/ })
+      .click()
+    await page.getByText('No upload is held back.').waitFor()
+    await page.getByRole('link', { name: 'Show all' }).click()
+    await row(second, 'counted').waitFor()
+
+    const withdraw = row(first, 'counted').getByRole('button', { name: /^Withdraw/ })
+    await withdraw.click()
+    await page.keyboard.press('Escape')
+    await page.locator('dialog.withdraw').waitFor({ state: 'detached' })
+    await withdraw.click()
+    // What changes nothing has the focus.
+    await page.locator('dialog.withdraw button:focus', { hasText: 'Keep it' }).waitFor()
+    expect(await page.locator('dialog.withdraw').innerText()).toContain('50 packets')
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await row(first, 'withdrawn').waitFor()
+    await page.locator('#fate-title:focus').waitFor()
+    const state = async (sha256: string) => (await receipts()).find(receipt => receipt.sha256 === sha256)?.state
+    expect([await state(first), await state(second)]).toEqual(['withdrawn', 'counted'])
+
+    await row(first, 'withdrawn')
+      .getByRole('button', { name: /^Count it again/ })
+      .click()
+    await row(first, 'counted').waitFor()
+  })
+
+  it('tries an unreadable upload again', async () => {
+    await open('/uploads')
+    await signIn()
+    const bytes = Buffer.from('PK\u0003\u0004 tried again')
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    await choose(capture('again.zip', 0, bytes))
+    await page.getByRole('button', { name: 'Send it all the same: again.zip' }).click()
+    await row(sha256, 'quarantined').waitFor()
+    const tried = page.waitForResponse(response => response.url().includes('/retry'))
+    await row(sha256, 'quarantined')
+      .getByRole('button', { name: /^Try again/ })
+      .click()
+    expect(await (await tried).json()).toMatchObject({ sha256, state: 'received' })
+    await page.locator('[role=status]', { hasText: 'It is tried again.' }).waitFor()
+    await row(sha256, 'quarantined').waitFor()
+  })
+
+  it('says on the home page that a sensor is silent, and beside the uploads how all are doing', async () => {
+    await openAsCoordinator()
+    const silent = page.locator('.silent')
+    await silent.getByText('1 of 2 sensors is silent: vn-1.').waitFor()
+    await silent.getByRole('link', { name: 'How the sensors are doing' }).click()
+    await page.waitForURL(`${hub.url}/uploads`)
+    const cells = page.locator('table.health tr[data-sensor=vn-1] > *')
+    await cells.first().waitFor()
+    const [name, last, interval, , missing, late, clock, held, unreadable] = await cells.allInnerTexts()
+    expect(name).toMatch(/vn-1\s+silent/)
+    expect(last).toMatch(/^\w{3} \d+ \w+ \d{4} \d\d:\d\d$/)
+    expect([interval, late, clock, held, unreadable]).toEqual(['5 min', '0', '+90 s', '0', '0'])
+    expect(missing).toMatch(/^2\s+no\. 4–5: the spool was full$/)
+    expect(await page.locator('table.health tr[data-sensor=jp-1]').innerText()).not.toContain('silent')
+    await page.context().close()
+    // A sensor sees itself.
+    await open('/uploads')
+    expect(await page.locator('table.health').count()).toBe(0)
+    await signIn()
+    await page.locator('table.health tr[data-sensor=jp-1]').waitFor()
+    expect(await page.locator('table.health tbody tr').count()).toBe(1)
   })
 
   it.each(['light', 'dark'] as const)(
