@@ -24,6 +24,7 @@ import {
 } from './receipts.ts'
 import { dropExpired, findExpired } from './retention.ts'
 import { addSensor, findSensor, listSensors } from './sensors.ts'
+import { heldBySnapshot, renewSnapshot } from './snapshot.ts'
 import { redoSourceEconomies } from './source-economy.ts'
 import type { Scope, Storage } from './storage.ts'
 import { addToken, findToken, listTokens, revokeToken } from './tokens.ts'
@@ -40,6 +41,9 @@ export interface StorageOptions {
   /** Clock, Unix milliseconds; default Date.now. */
   readonly now?: () => number
 }
+
+/** Folder of the snapshot below the data folder. */
+const READ = 'read'
 
 const THREADS_DEFAULT = 2
 const MEMORY_LIMIT_DEFAULT = '1GB'
@@ -69,6 +73,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const receipts = new ReceiptWriter(database, nowMicros)
   const { geography } = options
   let counting: Promise<void> = Promise.resolve()
+  const read = join(data, READ)
+  let snapshots: Promise<unknown> = Promise.resolve()
   let economies: Promise<number> | null = null
   // Once, before anything rests on economies, and not at opening: a command that only adds a sensor leaves them alone.
   const economiesReady = () => {
@@ -108,12 +114,17 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     replaceDay: day => replaceDay(database, lake, day),
     dropDay: day => dropDay(database, lake, day),
     compactStep: signal => compactStep(database, lake, nowMicros(), signal),
+    renewSnapshot() {
+      const turn = snapshots.then(() => renewSnapshot(database, lake, read, Date.now()))
+      snapshots = turn.catch(() => {})
+      return turn
+    },
     findExpired: limits => findExpired(database, limits),
     dropExpired: limits => dropExpired(database, lake, limits),
     mergeReceiptKeys: () => mergeReceiptKeys(database),
     removeRetired: () => lake.unlinkRetired(),
     async close() {
-      await counting
+      await Promise.all([counting, snapshots])
       await database.close()
     },
   }
@@ -123,6 +134,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
 async function prepare(database: Database, data: string, nowMicros: number, openedAt: number): Promise<Lake> {
   await migrate(database, nowMicros)
   const lake = new Lake(join(data, 'lake'), database)
+  lake.hold(heldBySnapshot(join(data, READ)))
   // What is committed later is only as durable as the names of the folders and files that it lies in.
   for (const folder of [join(data, 'lake'), data]) syncFolder(folder)
   await lake.sweep(openedAt)

@@ -109,6 +109,28 @@ export class Lake {
     }
   }
 
+  /**
+   * Writes rows as a Parquet file outside the lake, on the same file system; its bytes are durable when this resolves,
+   * its name once the caller has synced the folder.
+   * @throws STORAGE_FAILED, DISK_FULL
+   */
+  async copyOut(session: Session, rows: Sql, path: string): Promise<void> {
+    const staged = join(this.#folder, STAGING, `${randomBytes(12).toString('hex')}.parquet`)
+    try {
+      await session.run(sql`COPY (${rows}) TO ${literal(staged)} (FORMAT parquet, COMPRESSION zstd)`)
+      await this.sync(staged)
+      await rename(staged, path)
+    } catch (error) {
+      await rm(staged, { force: true })
+      throw this.#database.wrap(error)
+    }
+  }
+
+  /** An error of the file system as one of the storage. */
+  wrap(error: unknown): TelescopeError {
+    return this.#database.wrap(error)
+  }
+
   /** Absolute names of the files of the days that [since, until) touches, Unix seconds. */
   async files(session: Session, since: number, until: number): Promise<string[]> {
     const firstDay = Math.floor(since / DAY_SECONDS) * DAY_SECONDS

@@ -81,6 +81,11 @@ export interface Storage {
    * @returns what was merged; null when nothing is worth it at present
    */
   compactStep(signal?: AbortSignal): Promise<CompactionStep | null>
+  /**
+   * Renews what other programs may read while the hub runs, in the folder `read`, when anything changed.
+   * @throws STORAGE_FAILED, DISK_FULL
+   */
+  renewSnapshot(): Promise<SnapshotStep>
   /** What `dropExpired` with the same limits would remove. */
   findExpired(limits: ExpiryLimits): Promise<Expired>
   /** Removes flows and hourly sums with coverage before the limits; receipts stay. */
@@ -103,6 +108,14 @@ export interface CompactionStep {
   readonly day: number
   readonly files: number
   readonly rows: number
+}
+
+export interface SnapshotStep {
+  /** False when the one that stands is as good. */
+  readonly changed: boolean
+  /** Days of tables that were written; the others are as they were. */
+  readonly parts_written: number
+  readonly lake_files: number
 }
 
 /** Unix seconds of the start of a UTC day; what is of an earlier time goes. Null keeps everything. */

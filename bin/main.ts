@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   token: () => import('../dashboard/server/commands/token.ts'),
   audit: () => import('../dashboard/server/commands/audit.ts'),
   retain: () => import('../dashboard/server/commands/retain.ts'),
+  snapshot: () => import('../dashboard/server/commands/snapshot.ts'),
   report: () => import('../dashboard/server/commands/report.ts'),
   demo: () => import('../dashboard/server/commands/demo.ts'),
 }

@@ -33,6 +33,7 @@ const MAY_CALL: Readonly<Record<string, readonly string[]>> = {
   'POST /api/v1/tokens': COORDINATOR,
   'DELETE /api/v1/tokens/:id': COORDINATOR,
   'POST /api/v1/retention': COORDINATOR,
+  'POST /api/v1/snapshot': COORDINATOR,
   'GET /api/v1/audit': COORDINATOR,
 }
 
