@@ -251,7 +251,7 @@ describe('which files are merged', () => {
 })
 
 describe('files that somebody may still read', () => {
-  test('what a snapshot names stays until the next one has replaced it for a while', () => {
+  test('what a read copy names stays until the next one has replaced it for a while', () => {
     const retired = new RetiredFiles()
     retired.hold(['a', 'b'], 0)
     retired.retire(['a', 'c'], 0)
