@@ -18,10 +18,8 @@ const RECEIPTS = 20_000
 const LATER_TABLES = /^(audit|receipt_key|receipt_key_recent|upload_spool|sequence_gap|sensor_key|invitation)$/
 const LATER_COLUMNS = /^(upload_id|overlaps_with|accepted_at|spool|sequence|clock_skew_seconds)$/
 const FILES = ['catalog.duckdb', 'catalog.duckdb.wal'] as const
-/** System calls that change a file. */
-const CALLS = ['openat', 'pwrite64', 'write', 'fsync', 'fdatasync', 'ftruncate', 'rename', 'unlink'] as const
-/** Of the calls of one kind, so many are met: the first, the last, and some between. */
-const POINTS_PER_CALL = 3
+/** System calls that change a file, and how many points of each are met: the last, and some before it. */
+const CALLS: Readonly<Record<string, number>> = { fsync: 3, pwrite64: 2, write: 1, unlink: 1 }
 const KILLED = 137
 
 const CHILD = `
@@ -74,7 +72,7 @@ function migrateCopy(build: string, kill: readonly [call: string, nth: number] |
   const child = spawnSync(
     'strace',
     [
-      ...['-f', '-qq', '-o', log, ...paths, '-e', `trace=${CALLS.join(',')}`, ...inject],
+      ...['-f', '-qq', '-o', log, ...paths, '-e', `trace=${Object.keys(CALLS).join(',')}`, ...inject],
       ...[process.execPath, '--input-type=module', '-e', CHILD, data, `${build}/analytics/duckdb-storage.js`],
     ],
     // One thread of libuv: N counts in each thread.
@@ -85,17 +83,15 @@ function migrateCopy(build: string, kill: readonly [call: string, nth: number] |
   return { data, isKilled, calls: readFileSync(log, 'utf8') }
 }
 
-/** Calls in the order of CALLS, and the how many-th of them to meet. */
+/** Of each kind of call, the how many-th of a thread to meet. */
 function pointsOf(log: string): [string, number][] {
-  return CALLS.flatMap(call => {
+  return Object.entries(CALLS).flatMap(([call, count]) => {
     const threads = new Map<string, number>()
     for (const [, thread] of log.matchAll(new RegExp(`^(\\d+) +${call}\\(`, 'gm'))) {
       threads.set(thread!, (threads.get(thread!) ?? 0) + 1)
     }
     const times = Math.max(0, ...threads.values())
-    const points = Array.from({ length: POINTS_PER_CALL }, (_, index) =>
-      Math.round(1 + ((times - 1) * index) / (POINTS_PER_CALL - 1)),
-    )
+    const points = Array.from({ length: count }, (_, index) => Math.ceil((times * (index + 1)) / count))
     return times === 0 ? [] : [...new Set(points)].map((nth): [string, number] => [call, nth])
   })
 }
