@@ -15,6 +15,7 @@ import { answerQuery } from './queries/answer-query.ts'
 import { readOverview } from './queries/overview.ts'
 import type { QueryContext } from './queries/request.ts'
 import { readSensorHealth } from './queries/sensor-health.ts'
+import { heldByReadCopy, renewReadCopy } from './read-copy.ts'
 import { lakeDays, rebuildDay, uploadsOfDay } from './rebuild.ts'
 import { mergeReceiptKeys } from './receipt-key.ts'
 import {
@@ -49,6 +50,9 @@ export interface StorageOptions {
   /** Clock, Unix milliseconds; default Date.now. */
   readonly now?: () => number
 }
+
+/** Folder of the read copy below the data folder. */
+const READ = 'read'
 
 const THREADS_DEFAULT = 2
 const HOUR_MICROS = 3_600_000_000
@@ -85,6 +89,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     changing = turn.catch(() => {})
     return turn
   }
+  let renewing: Promise<unknown> = Promise.resolve()
   let economies: Promise<number> | null = null
   // Once, before anything rests on economies, and not at opening: a command that only adds a sensor leaves them alone.
   const economiesReady = () => {
@@ -143,6 +148,11 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     replaceDay: day => changeLake(() => replaceDay(database, lake, day)),
     dropDay: day => changeLake(() => dropDay(database, lake, day)),
     compactStep: signal => changeLake(() => compactStep(database, lake, nowMicros(), signal)),
+    renewReadCopy() {
+      const turn = renewing.then(() => renewReadCopy(database, lake, join(data, READ), Date.now()))
+      renewing = turn.catch(() => {})
+      return turn
+    },
     findExpired: limits => findExpired(database, limits),
     dropExpired: limits => changeLake(() => dropExpired(database, lake, limits)),
     mergeReceiptKeys: () => mergeReceiptKeys(database),
@@ -150,7 +160,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     snapshot: folder => takeSnapshot(database, lake, folder),
     sensorHealth: scope => ask(scope, readSensorHealth),
     async close() {
-      await changing
+      await Promise.all([changing, renewing])
       await database.close()
     },
   }
@@ -160,6 +170,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
 async function prepare(database: Database, data: string, nowMicros: number, openedAt: number): Promise<Lake> {
   await migrate(database, nowMicros)
   const lake = new Lake(join(data, 'lake'), database)
+  lake.hold(heldByReadCopy(join(data, READ)))
   // What is committed later is only as durable as the names of the folders and files that it lies in.
   for (const folder of [join(data, 'lake'), data]) syncFolder(folder)
   await lake.sweep(openedAt)

@@ -126,6 +126,28 @@ export class Lake {
     return join(this.#folder, STAGING, name)
   }
 
+  /**
+   * Writes rows as a Parquet file outside the lake, on the same file system; its bytes are durable when this resolves,
+   * its name once the caller has synced the folder.
+   * @throws STORAGE_FAILED, DISK_FULL
+   */
+  async copyOut(session: Session, rows: Sql, path: string): Promise<void> {
+    const staged = this.stagingPath(`${randomBytes(12).toString('hex')}.parquet`)
+    try {
+      await session.run(sql`COPY (${rows}) TO ${literal(staged)} (FORMAT parquet, COMPRESSION zstd)`)
+      await this.sync(staged)
+      await rename(staged, path)
+    } catch (error) {
+      await rm(staged, { force: true })
+      throw this.#database.wrap(error)
+    }
+  }
+
+  /** An error of the file system as one of the storage. */
+  wrap(error: unknown): TelescopeError {
+    return this.#database.wrap(error)
+  }
+
   /** Absolute names of the files of the days that [since, until) touches, Unix seconds. */
   async files(session: Session, since: number, until: number): Promise<string[]> {
     const firstDay = Math.floor(since / DAY_SECONDS) * DAY_SECONDS
@@ -174,7 +196,7 @@ export class Lake {
 
   /**
    * Unlinks files that the manifest names no more, once all reads that may still know them have ended; those that a
-   * snapshot names when that has been replaced.
+   * read copy names when that has been replaced.
    */
   async unlink(paths: readonly string[]): Promise<void> {
     await Promise.allSettled([...this.#reads])
@@ -189,7 +211,7 @@ export class Lake {
     this.#retired.retire(paths, Date.now())
   }
 
-  /** The files that the present snapshot names; none of them is unlinked before it has been replaced for a while. */
+  /** The files that the present read copy names; none of them is unlinked before it has been replaced for a while. */
   hold(paths: readonly string[]): void {
     this.#retired.hold(paths, Date.now())
   }
@@ -206,7 +228,7 @@ export class Lake {
 
   /**
    * Removes what a killed process left: staged files, and files that no manifest row names and that are older than
-   * this process, since a younger one may be on its way into the manifest. Those that a snapshot names are retired.
+   * this process, since a younger one may be on its way into the manifest. Those that a read copy names are retired.
    * @param olderThan Unix milliseconds
    * @returns files removed
    */

@@ -1,6 +1,6 @@
 /**
  * Files that are data no more but may still be read by somebody who learned their names earlier: by a program that
- * opened the snapshot, above all. Times are Unix milliseconds.
+ * opened the read copy, above all. Times are Unix milliseconds.
  */
 
 /** How long a file stays readable after the last list that named it was replaced. */
@@ -10,14 +10,14 @@ export class RetiredFiles {
   /** Path to the time from which nobody needs it. */
   readonly #retired = new Map<string, number>()
   #held: ReadonlySet<string> = new Set()
-  /** What the snapshot before named, until its grace is over. */
+  /** What the read copy before named, until its grace is over. */
   readonly #released = new Map<string, number>()
 
   retire(paths: readonly string[], now: number): void {
     for (const path of paths) this.#retired.set(path, now + GRACE_MILLISECONDS)
   }
 
-  /** Replaces the list of names that a snapshot gives to outside readers. */
+  /** Replaces the list of names that a read copy gives to outside readers. */
   hold(paths: readonly string[], now: number): void {
     const held = new Set(paths)
     for (const path of this.#held) if (!held.has(path)) this.#released.set(path, now + GRACE_MILLISECONDS)
@@ -25,7 +25,7 @@ export class RetiredFiles {
     this.#held = held
   }
 
-  /** Whether a snapshot names it, or one that was replaced a moment ago. */
+  /** Whether a read copy names it, or one that was replaced a moment ago. */
   isHeld(path: string, now = Date.now()): boolean {
     return this.#held.has(path) || (this.#released.get(path) ?? 0) > now
   }

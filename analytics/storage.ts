@@ -161,6 +161,11 @@ export interface Storage {
    * @returns what was merged; null when nothing is worth it at present
    */
   compactStep(signal?: AbortSignal): Promise<CompactionStep | null>
+  /**
+   * Renews what other programs may read while the hub runs, in the folder `read`, when anything changed.
+   * @throws STORAGE_FAILED, DISK_FULL
+   */
+  renewReadCopy(): Promise<ReadCopyStep>
   /** What `dropExpired` with the same limits would remove. */
   findExpired(limits: ExpiryLimits): Promise<Expired>
   /** Removes flows and hourly sums with coverage before the limits; receipts stay. */
@@ -171,7 +176,7 @@ export interface Storage {
    */
   mergeReceiptKeys(): Promise<number>
   /**
-   * Unlinks lake files and parts of snapshots that were replaced some minutes ago.
+   * Unlinks lake files and parts of read copies that were replaced some minutes ago.
    * @returns files removed
    */
   removeRetired(): Promise<number>
@@ -183,6 +188,14 @@ export interface CompactionStep {
   readonly day: number
   readonly files: number
   readonly rows: number
+}
+
+export interface ReadCopyStep {
+  /** False when the one that stands is as good. */
+  readonly changed: boolean
+  /** Days of tables that were written; the others are as they were. */
+  readonly parts_written: number
+  readonly lake_files: number
 }
 
 /** Unix seconds of the start of a UTC day; what is of an earlier time goes. Null keeps everything. */

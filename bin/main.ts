@@ -36,6 +36,7 @@ const COMMANDS: Readonly<Record<string, Load | Readonly<Record<string, Load>>>> 
   rebuild: () => import('../dashboard/server/commands/rebuild.ts'),
   audit: () => import('../dashboard/server/commands/audit.ts'),
   retain: () => import('../dashboard/server/commands/retain.ts'),
+  'read-copy': () => import('../dashboard/server/commands/read-copy.ts'),
   report: () => import('../dashboard/server/commands/report.ts'),
   config: () => import('../dashboard/server/commands/config.ts'),
   doctor: () => import('../dashboard/server/commands/doctor.ts'),

@@ -40,6 +40,14 @@ export function upkeepJobs(parts: {
       },
     },
     {
+      name: 'renewing the read copy for other programs',
+      everyMilliseconds: 300_000,
+      async step() {
+        if (await hasRoomToCount(folder.root, STEP_BYTES, space)) await storage.renewReadCopy()
+        return false
+      },
+    },
+    {
       name: 'sorting the keys of receipts',
       everyMilliseconds: 600_000,
       async step() {

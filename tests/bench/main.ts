@@ -5,6 +5,7 @@
 const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<void> }>>> = {
   bytes: () => import('./bytes.ts'),
   collect: () => import('./collect.ts'),
+  receipts: () => import('./receipt-year.ts'),
   'collect-long': async () => ({ run: (await import('./collect.ts')).runLong }),
 }
 

@@ -51,6 +51,7 @@ const MAY_CALL: Readonly<Record<string, readonly string[]>> = {
   'POST /api/v1/tokens': COORDINATOR,
   'DELETE /api/v1/tokens/:id': COORDINATOR,
   'POST /api/v1/retention': COORDINATOR,
+  'POST /api/v1/read-copy': COORDINATOR,
   'GET /api/v1/audit': COORDINATOR,
   // With no token at all: only through the socket.
   'POST /api/v1/snapshots': [],

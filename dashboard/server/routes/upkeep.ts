@@ -16,7 +16,7 @@ const COUNTS = [
 ]
 
 /** Upkeep that the coordinator asks for; the hub does the same by itself in its own time. */
-export function addUpkeepRoutes(app: FastifyInstance, { retainer, retention }: ServerParts): void {
+export function addUpkeepRoutes(app: FastifyInstance, { storage, retainer, retention }: ServerParts): void {
   app.post<{ Body: { dry_run?: boolean; keep?: string[] } }>(
     '/api/v1/retention',
     {
@@ -50,5 +50,27 @@ export function addUpkeepRoutes(app: FastifyInstance, { retainer, retention }: S
         dryRun: body.dry_run === true,
         actor: actorOf(subject),
       }),
+  )
+  app.post(
+    '/api/v1/read-copy',
+    {
+      config: { access: 'administer' },
+      schema: {
+        summary: 'Renew the read copy for other programs on the machine of the hub.',
+        response: {
+          200: {
+            type: 'object',
+            required: ['changed', 'parts_written', 'lake_files'],
+            properties: {
+              changed: { type: 'boolean' },
+              parts_written: { type: 'integer', minimum: 0 },
+              lake_files: { type: 'integer', minimum: 0 },
+            },
+          },
+          '4xx': ERROR_SCHEMA,
+        },
+      },
+    },
+    () => storage.renewReadCopy(),
   )
 }
