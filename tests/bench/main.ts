@@ -7,6 +7,8 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<void> }>>>
   collect: () => import('./collect.ts'),
   receipts: () => import('./receipt-year.ts'),
   'collect-long': async () => ({ run: (await import('./collect.ts')).runLong }),
+  hub: () => import('./hub.ts'),
+  'hub-short': async () => ({ run: (await import('./hub.ts')).runShort }),
 }
 
 const names = process.argv.slice(2)
