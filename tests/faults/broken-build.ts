@@ -1,12 +1,10 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ROOT } from '../support/external.ts'
 
-/** Vitest runs this file from the sources, `npm run faults` from dist/. */
-const CHECKOUT = existsSync(join(ROOT, 'package.json')) ? ROOT : join(ROOT, '..')
 /** The built program as it is. */
-export const BUILD = join(CHECKOUT, 'dist')
+export const BUILD = join(ROOT, 'dist')
 
 /** One change to the built JavaScript. */
 export interface Change {
@@ -29,7 +27,7 @@ export function brokenBuild(changes: readonly Change[]): { build: string; remove
   const build = join(root, 'dist')
   mkdirSync(build)
   for (const part of PARTS) cpSync(join(BUILD, part), join(build, part), { recursive: true })
-  for (const name of ['node_modules', 'package.json']) symlinkSync(join(CHECKOUT, name), join(root, name))
+  for (const name of ['node_modules', 'package.json']) symlinkSync(join(ROOT, name), join(root, name))
   for (const { file, from, to } of changes) {
     const path = join(build, file)
     const text = readFileSync(path, 'utf8')
