@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { walkFiles } from '../../dashboard/server/walk-files.ts'
 import { flipBit } from '../support/flip-bit.ts'
 import { CommandProcess, runCommand } from '../support/hub-process.ts'
@@ -34,6 +34,12 @@ async function receipts(url: string): Promise<{ sha256: string; state: string }[
   return ((await response.json()) as { receipts: { sha256: string; state: string }[] }).receipts
 }
 
+/** `expect.poll` is for tests alone. */
+async function allSettled(url: string): Promise<void> {
+  const waiting = async () => (await receipts(url)).filter(({ state }) => state === 'received')
+  await vi.waitFor(async () => expect(await waiting()).toEqual([]), { timeout: 60_000, interval: 100 })
+}
+
 const packets = async (url: string) => {
   const question = `${url}/api/v1/sensors?since=2025-11-01&until=2025-12-01`
   const { rows } = (await (await fetch(question, { headers: { authorization: `Bearer ${token}` } })).json()) as {
@@ -54,7 +60,7 @@ beforeAll(async () => {
   // A day of its own each would make more lake files; groups make one or two.
   for (let seed = 0; seed < CAPTURES; seed++) await upload(url, synCapture(seed, 20, [198, 19, 1]))
   await upload(url, Buffer.from('no capture at all'))
-  await expect.poll(async () => (await receipts(url)).filter(({ state }) => state === 'received').length).toBe(0)
+  await allSettled(url)
 })
 afterAll(async () => {
   await hub.kill()
@@ -69,7 +75,7 @@ describe('backup, restore, verify', () => {
     expect(json(first.stdout)['files']).toBe(json(first.stdout)['files_copied'])
     const url = await hub.url()
     await upload(url, synCapture(CAPTURES, 20, [198, 19, 1]))
-    await expect.poll(async () => (await receipts(url)).filter(({ state }) => state === 'received').length).toBe(0)
+    await allSettled(url)
     const second = await runCommand('backup', backup, '--data', data, '--json')
     // A capture, its lake file, the catalog, the key, the reason of the quarantine; the old catalog goes.
     expect(json(second.stdout)).toMatchObject({ files_copied: 5, files_removed: 1 })

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { CatalogCopy } from '../../analytics/catalog-copy.ts'
 import { walkFiles } from '../../dashboard/server/walk-files.ts'
 import { flipBit } from '../support/flip-bit.ts'
 import type { FaultOptions, FaultReport } from './fault-test.ts'
@@ -8,15 +9,17 @@ import { hubWithData, timed } from './stored-data.ts'
 
 const FILES = { long: 100, short: 10 }
 const UPLOAD_BYTES = 2 ** 15
-const STORED = ['captures', 'batches', 'lake']
 
 export async function flippedBits({ seed, short, build, rounds }: FaultOptions): Promise<FaultReport> {
   const count = rounds ?? FILES[short ? 'short' : 'long']
-  // Lake files come first; every upload is a file.
+  // Every upload is a file, and there is at least one of the lake.
   const hub = await hubWithData(build, count, UPLOAD_BYTES)
   try {
-    const all = STORED.toReversed().flatMap(folder => walkFiles(hub.data, folder))
     await hub.stop()
+    const all = [
+      ...(await lakeFiles(hub.data)),
+      ...['captures', 'batches'].flatMap(folder => walkFiles(hub.data, folder)),
+    ]
     const files = all.slice(0, count)
     for (const [index, path] of files.entries()) flipBit(join(hub.data, path), seed + index)
     const { status, stdout, stderr, seconds } = await timed(build, 'verify', '--data', hub.data, '--json')
@@ -24,6 +27,7 @@ export async function flippedBits({ seed, short, build, rounds }: FaultOptions):
     const found = new Set(
       (JSON.parse(stdout || '{"findings":[]}') as { findings: { path: string }[] }).findings.map(({ path }) => path),
     )
+    if (files.length < count) violations.push(`${files.length} files are there to flip bits in, not ${count}`)
     violations.push(...files.filter(path => !found.has(path)).map(path => `${path} was not found`))
     violations.push(...[...found].filter(path => !files.includes(path)).map(path => `${path} is as it was written`))
     return {
@@ -37,5 +41,15 @@ export async function flippedBits({ seed, short, build, rounds }: FaultOptions):
     }
   } finally {
     await hub.remove()
+  }
+}
+
+/** Those in use: files that were merged into others lie there for a while, and nobody reads them. */
+async function lakeFiles(data: string): Promise<string[]> {
+  const catalog = await CatalogCopy.open(join(data, 'catalog.duckdb'), join(data, 'lake'))
+  try {
+    return (await catalog.lakeFiles()).map(({ path }) => `lake/${path}`)
+  } finally {
+    await catalog.close()
   }
 }
