@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { RECEIPT } from '../../schemas/catalog.ts'
 import { ROOT } from '../support/external.ts'
 
 /** The built program as it is. */
@@ -58,8 +59,11 @@ export const DEFECTS = {
   acknowledgeBeforeCommit: [
     {
       file: 'dashboard/server/receive.js',
-      from: 'const { receipt } = await this.#trusted(record);',
-      to: "setTimeout(() => this.#trusted(record).catch(() => {}), 500); const receipt = { sensor, sha256, kind, state: 'received', byte_count: byteCount, received_at: new Date().toISOString() };",
+      from: 'const { receipt } = await trustedStep(this.#onBroken, record);',
+      to: `setTimeout(() => trustedStep(this.#onBroken, record).catch(() => {}), 500);
+        const nothing = ${JSON.stringify(Object.fromEntries(Object.keys(RECEIPT).map(column => [column, null])))};
+        const received_at = new Date().toISOString();
+        const receipt = { ...nothing, sensor, sha256, kind, state: 'received', byte_count: byteCount, received_at };`,
     },
   ],
   noDedupe: [
@@ -72,7 +76,7 @@ export const DEFECTS = {
   syncErrorSwallowed: [
     {
       file: 'dashboard/server/receive.js',
-      from: 'await this.#trusted(() => file.sync());',
+      from: 'await trustedStep(this.#onBroken, () => file.sync());',
       to: 'await file.sync().catch(() => {});',
     },
     {
