@@ -1,7 +1,7 @@
 import { join } from 'node:path'
-import { CatalogCopy } from '../../analytics/catalog-copy.ts'
 import { walkFiles } from '../../dashboard/server/walk-files.ts'
 import { flipBit } from '../support/flip-bit.ts'
+import { lakeFilesInUse } from '../support/lake-files.ts'
 import type { FaultOptions, FaultReport } from './fault-test.ts'
 import { hubWithData, timed } from './stored-data.ts'
 
@@ -17,7 +17,7 @@ export async function flippedBits({ seed, short, build, rounds }: FaultOptions):
   try {
     await hub.stop()
     const all = [
-      ...(await lakeFiles(hub.data)),
+      ...(await lakeFilesInUse(hub.data)),
       ...['captures', 'batches'].flatMap(folder => walkFiles(hub.data, folder)),
     ]
     const files = all.slice(0, count)
@@ -41,15 +41,5 @@ export async function flippedBits({ seed, short, build, rounds }: FaultOptions):
     }
   } finally {
     await hub.remove()
-  }
-}
-
-/** Those in use: files that were merged into others lie there for a while, and nobody reads them. */
-async function lakeFiles(data: string): Promise<string[]> {
-  const catalog = await CatalogCopy.open(join(data, 'catalog.duckdb'), join(data, 'lake'))
-  try {
-    return (await catalog.lakeFiles()).map(({ path }) => `lake/${path}`)
-  } finally {
-    await catalog.close()
   }
 }
