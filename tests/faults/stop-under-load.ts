@@ -9,8 +9,8 @@ import { Clients, makeUploads } from './upload-clients.ts'
  */
 
 const SENSORS = 3
-const STOPS = { long: 50, short: 3 }
-const UPLOADS_PER_STOP = 12
+const STOPS = { long: 50, short: 2 }
+const UPLOADS_PER_STOP = 8
 const BYTES_MAX = { long: 8 * 2 ** 20, short: 2 ** 18 }
 const DUPLICATES = 0.1
 const ALIVE_MILLISECONDS_MAX = 700
