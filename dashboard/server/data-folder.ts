@@ -36,8 +36,8 @@ const SOCKET_PATH_BYTES_MAX = 103
 export function openDataFolder(path: string): DataFolder {
   const folder = dataFolder(path)
   try {
-    const { root, keys, captures, batches, arriving, open, parsed, quarantine } = folder
-    for (const part of [root, keys, captures, batches, arriving, open, parsed, quarantine]) {
+    const { root, keys, captures, batches, arriving, open: unfinished, parsed, quarantine } = folder
+    for (const part of [root, keys, captures, batches, arriving, unfinished, parsed, quarantine]) {
       mkdirSync(part, { recursive: true, mode: 0o700 })
     }
   } catch (error) {

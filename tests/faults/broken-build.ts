@@ -1,12 +1,11 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { RECEIPT } from '../../schemas/catalog.ts'
 import { ROOT } from '../support/external.ts'
 
-/** Vitest runs this file from the sources, `npm run faults` from dist/. */
-const CHECKOUT = existsSync(join(ROOT, 'package.json')) ? ROOT : join(ROOT, '..')
 /** The built program as it is. */
-export const BUILD = join(CHECKOUT, 'dist')
+export const BUILD = join(ROOT, 'dist')
 
 /** One change to the built JavaScript. */
 export interface Change {
@@ -29,7 +28,7 @@ export function brokenBuild(changes: readonly Change[]): { build: string; remove
   const build = join(root, 'dist')
   mkdirSync(build)
   for (const part of PARTS) cpSync(join(BUILD, part), join(build, part), { recursive: true })
-  for (const name of ['node_modules', 'package.json']) symlinkSync(join(CHECKOUT, name), join(root, name))
+  for (const name of ['node_modules', 'package.json']) symlinkSync(join(ROOT, name), join(root, name))
   for (const { file, from, to } of changes) {
     const path = join(build, file)
     const text = readFileSync(path, 'utf8')
@@ -60,8 +59,11 @@ export const DEFECTS = {
   acknowledgeBeforeCommit: [
     {
       file: 'dashboard/server/receive.js',
-      from: 'const { receipt } = await this.#trusted(record);',
-      to: "setTimeout(() => this.#trusted(record).catch(() => {}), 500); const receipt = { sensor, sha256, kind, state: 'received', byte_count: byteCount, received_at: new Date().toISOString() };",
+      from: 'const { receipt } = await trustedStep(this.#onBroken, record);',
+      to: `setTimeout(() => trustedStep(this.#onBroken, record).catch(() => {}), 500);
+        const nothing = ${JSON.stringify(Object.fromEntries(Object.keys(RECEIPT).map(column => [column, null])))};
+        const received_at = new Date().toISOString();
+        const receipt = { ...nothing, sensor, sha256, kind, state: 'received', byte_count: byteCount, received_at };`,
     },
   ],
   noDedupe: [
@@ -74,7 +76,7 @@ export const DEFECTS = {
   syncErrorSwallowed: [
     {
       file: 'dashboard/server/receive.js',
-      from: 'await this.#trusted(() => file.sync());',
+      from: 'await trustedStep(this.#onBroken, () => file.sync());',
       to: 'await file.sync().catch(() => {});',
     },
     {

@@ -6,6 +6,8 @@ export interface FaultOptions {
   readonly short: boolean
   /** Folder with the built program; a broken one shows that the test can fail. */
   readonly build: string
+  /** Rounds (kills, uploads, connections: what the test counts) instead of those of the form; null for these. */
+  readonly rounds?: number | null
   /** Takes lines that say how far it is. */
   print(line: string): void
 }

@@ -70,6 +70,15 @@ export class FaultyHub {
     return hub
   }
 
+  /** `http://127.0.0.1:8080` of the last start. */
+  get url(): string {
+    return this.#url
+  }
+
+  token(sensor: string): string {
+    return this.#tokens.get(sensor)!
+  }
+
   get process(): CommandProcess {
     if (this.#process === null) throw new Error('the hub was never started')
     return this.#process

@@ -1,38 +1,61 @@
 import { type FaultOptions, type FaultReport, pause, randomNumbers } from './fault-test.ts'
-import { type Acknowledged, FaultyHub } from './faulty-hub.ts'
+import { FaultyHub } from './faulty-hub.ts'
 import { checkPromise } from './promise-check.ts'
-import { asBatch, compressed, type FaultSensor, type MadeUpload, makeCapture } from './upload-maker.ts'
+import { Clients, makeUploads } from './upload-clients.ts'
 
 /**
  * R1: `kill -9` at random moments while clients upload. Every receipt that a client got must be there once at the end,
  * and the packets in the answers must be the generator's, each once.
  */
 
-const CLIENTS = 8
-const LONG = { kills: 200, contents: 400, bytesMax: 20 * 2 ** 20 }
-const SHORT = { kills: 12, contents: 48, bytesMax: 2 ** 20 }
-const BYTES_MIN = 1024
-/** Of all uploads: the same bytes or the same content again. */
-const DUPLICATES = 0.2
-const BATCHES = 0.3
+interface KillPlan {
+  readonly kills: number
+  readonly contents: number
+  readonly bytesMax: number
+  /** Of all uploads: the same bytes or the same content again. */
+  readonly duplicates: number
+  /** Parts of the kills that come while the hub starts, and right behind an answer; the others come at any moment. */
+  readonly atStart: number
+  readonly atAnswer: number
+  /** A kill comes within this time of the hub's readiness, whatever it was to wait for. */
+  readonly aliveMilliseconds: number
+}
+
+const LONG: KillPlan = {
+  ...{ kills: 200, contents: 400, bytesMax: 20 * 2 ** 20 },
+  ...{ duplicates: 0.2, atStart: 0.15, atAnswer: 0.4, aliveMilliseconds: 700 },
+}
+const SHORT: KillPlan = { ...LONG, kills: 6, contents: 30, bytesMax: 2 ** 18 }
+/** Small uploads, and every kill right behind an answer, however long that takes. */
+const DIRECTED = { contents: 9, bytesMax: 2 ** 14, atStart: 0, atAnswer: 1, aliveMilliseconds: 30_000 }
 const SENSORS = 3
-/** Some kills come while the hub starts. */
-const KILLS_AT_START = 0.15
-/** A kill comes within this time of the hub's readiness, or right behind an answer. */
-const ALIVE_MILLISECONDS_MAX = 700
-const KILLS_AT_ANSWER = 0.4
 const READY_MILLISECONDS_MAX = 2000
 
-export async function killAtRandom({ seed, short, build, print }: FaultOptions): Promise<FaultReport> {
-  const { kills, contents, bytesMax } = short ? SHORT : LONG
+export async function killAtRandom(options: FaultOptions): Promise<FaultReport> {
+  const plan = options.short ? SHORT : LONG
+  return await killBy({ ...plan, kills: options.rounds ?? plan.kills }, options)
+}
+
+/** Few kills, each right behind an answer: what an answer does not keep shows surely. */
+export async function killAtAnswers(options: FaultOptions): Promise<FaultReport> {
+  return await killBy({ ...DIRECTED, kills: 3, duplicates: 0 }, options)
+}
+
+/** One kill, and most contents more than once: what is counted twice shows surely. */
+export async function killBetweenDuplicates(options: FaultOptions): Promise<FaultReport> {
+  return await killBy({ ...DIRECTED, kills: 1, duplicates: 0.6 }, options)
+}
+
+async function killBy(plan: KillPlan, { seed, short, build, print }: FaultOptions): Promise<FaultReport> {
+  const { kills, contents, atStart, atAnswer } = plan
   const random = randomNumbers(seed)
   const hub = await FaultyHub.prepare(build, SENSORS)
-  const clients = new Clients(hub, await makeUploads(hub.sensors, contents, bytesMax, random))
+  const clients = new Clients(hub, await makeUploads(hub.sensors, contents, plan, random))
   const starts: number[] = []
   const violations: string[] = []
   try {
     for (let kill = 0; kill < kills; kill++) {
-      if (random() < KILLS_AT_START) {
+      if (random() < atStart) {
         hub.launch()
         await pause(random() * (starts.at(-1) ?? READY_MILLISECONDS_MAX))
         await hub.kill()
@@ -41,8 +64,8 @@ export async function killAtRandom({ seed, short, build, print }: FaultOptions):
       starts.push(await hub.start())
       // Each life of the hub gets its share of the uploads, so that the last is as busy as the first.
       const working = clients.work(Math.ceil(((kill + 1) * clients.count) / kills))
-      const moment = pause(random() * ALIVE_MILLISECONDS_MAX)
-      await (random() < KILLS_AT_ANSWER ? Promise.race([clients.nextAnswer(), moment]) : moment)
+      const moment = pause((atAnswer < 1 ? random() : 1) * plan.aliveMilliseconds)
+      await (random() < atAnswer ? Promise.race([clients.nextAnswer(), moment]) : moment)
       await hub.kill()
       await working
       if (kill % 20 === 19) print(`${kill + 1} kills, ${clients.acknowledged.length} receipts`)
@@ -65,77 +88,5 @@ export async function killAtRandom({ seed, short, build, print }: FaultOptions):
       'cut off': clients.cutOff,
       'slowest start, ms': Math.round(slowest),
     },
-  }
-}
-
-async function makeUploads(
-  sensors: readonly FaultSensor[],
-  contents: number,
-  bytesMax: number,
-  random: () => number,
-): Promise<MadeUpload[]> {
-  const uploads: MadeUpload[] = []
-  for (let content = 0; content < contents; content++) {
-    const sensor = sensors[content % sensors.length]!
-    const capture = makeCapture(sensor, content, BYTES_MIN * (bytesMax / BYTES_MIN) ** random())
-    const upload = random() < BATCHES ? await asBatch(capture, sensor) : capture
-    uploads.push(upload)
-    if (random() < DUPLICATES / (1 - DUPLICATES)) {
-      uploads.push(random() < 0.5 || upload.kind === 'batch' ? upload : compressed(upload))
-    }
-  }
-  return uploads
-}
-
-/** Clients that send one upload after the other until each is acknowledged, as sensors do. */
-class Clients {
-  readonly acknowledged: Acknowledged[] = []
-  /** In the order of the first try. */
-  readonly sent: MadeUpload[] = []
-  readonly refusals: string[] = []
-  cutOff = 0
-  readonly #hub: FaultyHub
-  readonly #uploads: readonly MadeUpload[]
-  #next = 0
-  #again: MadeUpload[] = []
-  #onAnswer: () => void = () => {}
-
-  constructor(hub: FaultyHub, uploads: readonly MadeUpload[]) {
-    this.#hub = hub
-    this.#uploads = uploads
-  }
-
-  get count(): number {
-    return this.#uploads.length
-  }
-
-  nextAnswer(): Promise<void> {
-    return new Promise(resolve => {
-      this.#onAnswer = resolve
-    })
-  }
-
-  /** Sends what was cut off and the uploads up to a number; ends early when the hub dies. */
-  async work(until: number): Promise<void> {
-    await Promise.all(Array.from({ length: CLIENTS }, () => this.#client(until)))
-  }
-
-  async #client(until: number): Promise<void> {
-    for (;;) {
-      const upload = this.#again.pop() ?? (this.#next < until ? this.#uploads[this.#next++] : undefined)
-      if (upload === undefined) return
-      this.sent.push(upload)
-      const answer = await this.#hub.put(upload)
-      if (answer === null) {
-        this.cutOff++
-        this.#again.push(upload)
-        return
-      }
-      if (answer.status === 201 || answer.status === 200) {
-        this.acknowledged.push({ upload, receivedAt: answer.body?.received_at ?? null })
-        this.#onAnswer()
-      } else if (answer.status === 503) this.#again.push(upload)
-      else this.refusals.push(`an upload was answered with ${answer.status} ${answer.body?.error?.code}`)
-    }
   }
 }

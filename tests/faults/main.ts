@@ -9,6 +9,7 @@ import type { FaultTest } from './fault-test.ts'
  *
  *   --seed N    of what is drawn; default: a new one, which is printed
  *   --short     the form of the test run
+ *   --rounds N  kills, uploads, connections or files, whichever the test counts
  *   --build DIR another built program, for instance a broken one
  */
 const TESTS: Readonly<Record<string, () => Promise<FaultTest>>> = {
@@ -17,6 +18,13 @@ const TESTS: Readonly<Record<string, () => Promise<FaultTest>>> = {
   'failing-system-calls': async () => (await import('./system-call-sweep.ts')).failingSystemCalls,
   'full-disk': async () => (await import('./full-disk.ts')).fullDisk,
   'receipt-order': async () => (await import('./receipt-order.ts')).receiptOrder,
+  'resumable-proxy': async () => (await import('./resumable-proxy.ts')).resumableProxy,
+  'sequence-gaps': async () => (await import('./sequence-gaps.ts')).sequenceGaps,
+  'flipped-bits': async () => (await import('./flipped-bits.ts')).flippedBits,
+  'slow-connections': async () => (await import('./slow-connections.ts')).slowConnections,
+  'stop-under-load': async () => (await import('./stop-under-load.ts')).stopUnderLoad,
+  'restore-drill': async () => (await import('./restore-drill.ts')).restoreDrill,
+  defects: async () => (await import('./known-defects.ts')).knownDefects,
 }
 
 const { values, positionals } = parseArgs({
@@ -24,6 +32,7 @@ const { values, positionals } = parseArgs({
   options: {
     seed: { type: 'string', default: String(randomInt(2 ** 31)) },
     short: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
     build: { type: 'string', default: BUILD },
   },
 })
@@ -39,11 +48,12 @@ if (unknown !== undefined) {
 } else {
   const { short, build } = values
   const seed = Number(values.seed)
+  const rounds = values.rounds === undefined ? null : Number(values.rounds)
   print(`seed ${seed}`)
   for (const name of positionals.length > 0 ? positionals : Object.keys(TESTS)) {
     print(`\n${name}`)
     const test = await TESTS[name]!()
-    const { violations, figures } = await test({ seed, short, build, print: line => print(`  ${line}`) })
+    const { violations, figures } = await test({ seed, short, build, rounds, print: line => print(`  ${line}`) })
     for (const [figure, value] of Object.entries(figures)) print(`  ${figure.padEnd(36)}${String(value).padStart(12)}`)
     print(`  ${'violations'.padEnd(36)}${String(violations.length).padStart(12)}`)
     for (const violation of violations.slice(0, 20)) print(`  VIOLATION ${violation}`)

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { uploadResumably } from '../../collector/resumable-upload.ts'
 import { openTestHub, SENSOR_A, type TestHub } from '../support/test-hub.ts'
+import type { FaultOptions, FaultReport } from './fault-test.ts'
 
 // R6: uploads through a line that cuts, stalls and trickles. What must hold: all complete, the offset that the hub
 // tells never goes back, and after a cut at most one chunk is sent again.
@@ -74,6 +75,15 @@ export async function run({
     hub.app.server.closeAllConnections()
     await hub.close()
   }
+}
+
+const UPLOADS = { long: 1000, short: 40 }
+
+/** R6 of `npm run faults`; its hub is in this process, whatever the build. */
+export async function resumableProxy({ seed, short, rounds, print }: FaultOptions): Promise<FaultReport> {
+  const uploads = rounds ?? UPLOADS[short ? 'short' : 'long']
+  const { violations, ...figures } = await run({ uploads, seed, log: print })
+  return { violations, figures }
 }
 
 interface Tally {

@@ -8,6 +8,7 @@ import { isBatchFileName } from '../../schemas/batch.ts'
 import type { SensorHealth } from '../../schemas/sensor-health.ts'
 import { CommandProcess, runCommand } from '../support/hub-process.ts'
 import { seededRandom } from '../support/rotating-writer.ts'
+import type { FaultOptions, FaultReport } from './fault-test.ts'
 
 interface GapFigures {
   readonly kills: number
@@ -80,6 +81,16 @@ export async function run(options: { rounds: number; seed: number; log: (line: s
     await hub.kill()
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+const KILLS = { long: 200, short: 10 }
+
+/** R11 of `npm run faults`, of the built program as it is. */
+export async function sequenceGaps({ seed, short, rounds, print }: FaultOptions): Promise<FaultReport> {
+  const { gaps, ...figures } = await run({ rounds: rounds ?? KILLS[short ? 'short' : 'long'], seed, log: print })
+  const violations = figures.falseGaps === 0 ? [] : [`${figures.falseGaps} numbers are missing that came`]
+  if (gaps.join() !== '0-0 unknown,1-1 removed') violations.push(`the gaps that were made are told as ${gaps.join()}`)
+  return { violations, figures: { ...figures, 'gaps that were made': gaps.length } }
 }
 
 function receipts(spool: string): number {

@@ -15,11 +15,26 @@ import { type MadeUpload, makeCapture } from './upload-maker.ts'
 
 /** What touches the disk on the way from the socket to the lake. */
 const CALLS = ['fsync', 'fdatasync', 'rename', 'unlink', 'write', 'pwrite64', 'openat', 'ftruncate', 'mkdir']
-/** Of the sweep in its short form: the first syncs and the rename. */
-const SHORT_CALLS: readonly (readonly [call: string, nth: number])[] = [
-  ['fsync', 1],
-  ['fsync', 2],
-  ['rename', 1],
+/** Where a fault comes: at the nth of the calls, of those on a path when there is one. */
+interface Step {
+  readonly name: string
+  readonly calls: string
+  readonly nth: number
+  /** Below the data folder. */
+  readonly path: string | null
+}
+
+const SYNC = 'fsync,fdatasync'
+const CATALOG_LOG = 'catalog.duckdb.wal'
+/** Of the first upload of a sensor: its file is synced before anything else is. */
+const SYNC_OF_BODY: Step = { name: 'fsync of the body', calls: SYNC, nth: 1, path: null }
+/** The short form: each step of a receipt, and the commit that counts. */
+const SHORT_STEPS: readonly Step[] = [
+  SYNC_OF_BODY,
+  { name: 'rename into the inbox', calls: 'rename', nth: 1, path: null },
+  { name: 'fsync of the folder', calls: SYNC, nth: 1, path: 'inbox/captures/lab-1' },
+  { name: 'fsync of the receipt in the catalog', calls: SYNC, nth: 1, path: CATALOG_LOG },
+  { name: 'fsync of the count in the catalog', calls: SYNC, nth: 2, path: CATALOG_LOG },
 ]
 /** A call that happens more often than this in one upload is a loop, and the next round is another call's. */
 const NTH_MAX = 60
@@ -43,21 +58,31 @@ export async function failingSystemCalls(options: FaultOptions): Promise<FaultRe
   return await sweep(options, options.short ? ['error=EIO'] : ['error=EIO', 'error=ENOSPC', 'error=EMFILE'])
 }
 
+/** R3 in one round: the fsync of the body fails. */
+export async function failingSyncOfBody(options: FaultOptions): Promise<FaultReport> {
+  return await sweepBuild({ ...options, short: true }, ['error=EIO'], [SYNC_OF_BODY])
+}
+
 async function sweep(options: FaultOptions, faults: readonly string[]): Promise<FaultReport> {
   if (options.build !== BUILD) return await sweepBuild(options, faults)
   return await withBrokenBuild([ONE_DUCKDB_THREAD], build => sweepBuild({ ...options, build }, faults))
 }
 
-async function sweepBuild({ short, build, print }: FaultOptions, faults: readonly string[]): Promise<FaultReport> {
+async function sweepBuild(
+  { short, build, print }: FaultOptions,
+  faults: readonly string[],
+  steps = SHORT_STEPS,
+): Promise<FaultReport> {
   const hub = await FaultyHub.prepare(build, 1)
   const rounds = new Rounds(hub)
   try {
     for (const fault of faults) {
-      if (short) for (const [call, nth] of SHORT_CALLS) await rounds.run(fault, call, nth)
+      if (short) for (const step of steps) await rounds.run(fault, step)
       else {
         for (const call of CALLS) {
           let nth = 1
-          while (nth <= NTH_MAX && (await rounds.run(fault, call, nth))) nth++
+          const step = () => ({ name: `${call} ${nth}`, calls: call, nth, path: null })
+          while (nth <= NTH_MAX && (await rounds.run(fault, step()))) nth++
           print(`${fault} at ${call}: ${nth - 1} rounds`)
         }
       }
@@ -85,14 +110,21 @@ class Rounds {
   }
 
   /** @returns whether the call happened so often that the fault fired */
-  async run(fault: string, call: string, nth: number): Promise<boolean> {
+  async run(fault: string, { name, calls, nth, path }: Step): Promise<boolean> {
     const hub = this.#hub
     await hub.start({ env: ONE_LIBUV_THREAD })
     for (const violation of await checkPromise(hub, this.acknowledged, this.sent)) {
-      this.violations.push(`before ${fault} at ${call} ${nth}: ${violation}`)
+      this.violations.push(`before ${fault} at ${name}: ${violation}`)
     }
     const log = join(hub.data, `strace-${this.count}.log`)
-    const tracer = await attach(hub, log, `${call}:${fault}:when=${nth}`)
+    const onPath = path === null ? [] : ['-P', join(hub.data, path)]
+    const tracer = await attach(hub, log, [
+      ...onPath,
+      '-e',
+      `inject=${calls}:${fault}:when=${nth}`,
+      '-e',
+      `trace=${calls}`,
+    ])
     const upload = makeCapture(hub.sensors[0]!, this.count++, 20_000)
     this.sent.push(upload)
     const answer = await hub.put(upload)
@@ -100,16 +132,20 @@ class Rounds {
       this.acknowledged.push({ upload, receivedAt: answer.body?.received_at ?? null })
       await this.#counted(upload)
     }
+    // strace has written everything when it has seen the end of the hub.
+    if (!hub.runs || (fault === 'signal=KILL' && answer === null)) await this.#ended(tracer)
     const text = readFileSync(log, 'utf8')
-    const hasFired = /\(INJECTED\)|killed by SIGKILL/.test(text)
-    if (hasFired) this.fired++
     // What did not sync may be lost whatever the next sync says: the hub must not go on.
-    const lost = /f(?:data)?sync\(\d+<[^>]*\/(?:inbox\/(?:tmp|captures)\b|catalog\.duckdb)[^\n]*\(INJECTED\)/.exec(text)
-    if (lost && !(await this.#endedWithFailure())) {
-      this.violations.push(`${fault} at ${call} ${nth}: the hub went on after ${lost[0].slice(0, 120)}`)
-    }
+    const lost = /f(?:data)?sync\(\d+<[^>]*\/(?:inbox\/(?:tmp|captures)\b|catalog\.duckdb)[^\n]*\(INJECTED\)/.exec(
+      text,
+    )?.[0]
+    const wrong = (what: string) => this.violations.push(`${fault} at ${name}: ${what} after ${lost?.slice(0, 120)}`)
+    if (lost?.includes('/inbox/') && answer?.status === 201) wrong('a receipt was given')
+    else if (lost && !(await this.#endedWithFailure())) wrong('the hub went on')
     await hub.kill()
     tracer.kill('SIGKILL')
+    const hasFired = /\(INJECTED\)|killed by SIGKILL/.test(text)
+    if (hasFired) this.fired++
     return hasFired
   }
 
@@ -123,16 +159,21 @@ class Rounds {
   }
 
   async #endedWithFailure(): Promise<boolean> {
-    for (const end = Date.now() + COUNTED_SECONDS_MAX * 1000; Date.now() < end && this.#hub.runs; ) await pause(50)
-    const { exitCode } = this.#hub.process.child
-    return exitCode !== null && exitCode !== 0
+    const { child } = this.#hub.process
+    await this.#ended(child)
+    return child.exitCode !== null && child.exitCode !== 0
+  }
+
+  async #ended(child: ChildProcess): Promise<void> {
+    for (const end = Date.now() + COUNTED_SECONDS_MAX * 1000; Date.now() < end; await pause(20)) {
+      if (child.exitCode !== null || child.signalCode !== null) return
+    }
   }
 }
 
 /** strace on all threads of the running hub, once it says so. */
-async function attach(hub: FaultyHub, log: string, inject: string): Promise<ChildProcess> {
-  const call = inject.split(':', 1)[0]!
-  const options = ['-f', '-y', '-o', log, '-e', `trace=${call}`, '-e', `inject=${inject}`]
+async function attach(hub: FaultyHub, log: string, what: readonly string[]): Promise<ChildProcess> {
+  const options = ['-f', '-y', '-o', log, ...what]
   const tracer = spawn('strace', [...options, '-p', String(hub.process.child.pid)], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })

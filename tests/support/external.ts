@@ -4,8 +4,9 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** The root of the checkout, with a slash at the end. */
-export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const ABOVE = fileURLToPath(new URL('../../', import.meta.url))
+/** The root of the checkout, with a slash at the end. Vitest runs this file from the sources, `npm run` from dist/. */
+export const ROOT = existsSync(`${ABOVE}package.json`) ? ABOVE : join(ABOVE, '../')
 
 /** Real captures that lie beside the project on some machines. */
 export const SHARED_CAPTURES = fileURLToPath(new URL('../../../shared/captures/', import.meta.url))

@@ -1,0 +1,53 @@
+import { type Change, DEFECTS, withBrokenBuild } from './broken-build.ts'
+import type { FaultOptions, FaultReport, FaultTest } from './fault-test.ts'
+import { fullDisk } from './full-disk.ts'
+import { killAtAnswers, killBetweenDuplicates } from './kill-at-random.ts'
+import { receiptOrder } from './receipt-order.ts'
+import { failingSyncOfBody } from './system-call-sweep.ts'
+
+interface KnownDefect {
+  readonly changes: readonly Change[]
+  readonly test: FaultTest
+  /** What the test says of it. */
+  readonly violation: RegExp
+}
+
+/** Each defect with the test that must find it. */
+export const KNOWN_DEFECTS = {
+  noFolderSync: { changes: DEFECTS.noFolderSync, test: receiptOrder, violation: /no fsync of the folder/ },
+  acknowledgeBeforeCommit: {
+    changes: DEFECTS.acknowledgeBeforeCommit,
+    test: killAtAnswers,
+    violation: /was acknowledged and has 0 receipts/,
+  },
+  noDedupe: { changes: DEFECTS.noDedupe, test: killBetweenDuplicates, violation: /is held|packets are in the answers/ },
+  syncErrorSwallowed: {
+    changes: DEFECTS.syncErrorSwallowed,
+    test: failingSyncOfBody,
+    violation: /a receipt was given after f/,
+  },
+  noReserve: {
+    changes: DEFECTS.noReserve,
+    test: fullDisk,
+    violation: /bytes were left free|not with 507|the hub ended/,
+  },
+} as const satisfies Record<string, KnownDefect>
+
+/** @returns what the test says of a build with the defect; empty when it finds nothing */
+export async function violationsOf(
+  defect: KnownDefect,
+  options: Omit<FaultOptions, 'build'>,
+): Promise<readonly string[]> {
+  return await withBrokenBuild(defect.changes, async build => (await defect.test({ ...options, build })).violations)
+}
+
+/** `npm run faults defects`: every test of it finds its defect. */
+export async function knownDefects({ seed, print }: FaultOptions): Promise<FaultReport> {
+  const violations: string[] = []
+  for (const [name, defect] of Object.entries(KNOWN_DEFECTS)) {
+    const found = await violationsOf(defect, { seed, short: true, print })
+    print(`${name}: ${found[0] ?? 'nothing found'}`)
+    if (!found.some(violation => defect.violation.test(violation))) violations.push(`${name} was not found`)
+  }
+  return { violations, figures: { defects: Object.keys(KNOWN_DEFECTS).length } }
+}
