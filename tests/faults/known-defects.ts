@@ -3,7 +3,7 @@ import type { FaultOptions, FaultReport, FaultTest } from './fault-test.ts'
 import { fullDisk } from './full-disk.ts'
 import { killAtAnswers, killBetweenDuplicates } from './kill-at-random.ts'
 import { receiptOrder } from './receipt-order.ts'
-import { failingSyncOfBody } from './system-call-sweep.ts'
+import { failingSyncOfFolder } from './system-call-sweep.ts'
 
 interface KnownDefect {
   readonly changes: readonly Change[]
@@ -23,7 +23,7 @@ export const KNOWN_DEFECTS = {
   noDedupe: { changes: DEFECTS.noDedupe, test: killBetweenDuplicates, violation: /is held|packets are in the answers/ },
   syncErrorSwallowed: {
     changes: DEFECTS.syncErrorSwallowed,
-    test: failingSyncOfBody,
+    test: failingSyncOfFolder,
     violation: /a receipt was given after f/,
   },
   noReserve: {
