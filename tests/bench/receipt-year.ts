@@ -52,9 +52,9 @@ interface Tokens {
   readonly sensor: string
 }
 
-/** Sensors and tokens, as a coordinator makes them. */
+/** Sensors and tokens, as a coordinator made them when the year began. */
 async function prepare(data: string): Promise<Tokens> {
-  const storage = await openStorage({ data, geography: null })
+  const storage = await openStorage({ data, geography: null, now: () => YEAR_START / 1000 })
   const folder = openDataFolder(data)
   for (let index = 1; index <= SENSORS; index++) {
     const telescope = `198.19.${index}.0/24`
