@@ -117,7 +117,10 @@ export class Lake {
     for (const path of paths) {
       const name = join(folder, path)
       await mkdir(dirname(name), { recursive: true })
-      await link(join(this.#folder, path), name).catch(() => copyFile(join(this.#folder, path), name))
+      // One that is lost is missing from the copy as it is here, and `verify` says so.
+      await link(join(this.#folder, path), name)
+        .catch(() => copyFile(join(this.#folder, path), name))
+        .catch(ignoreMissing)
     }
   }
 
@@ -278,4 +281,8 @@ async function fileDigest(path: string): Promise<string> {
   const hash = createHash('sha256')
   await pipeline(createReadStream(path, { highWaterMark: 2 ** 20 }), hash)
   return hash.digest('hex')
+}
+
+function ignoreMissing(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
 }

@@ -146,7 +146,7 @@ describe('backup, restore, verify', () => {
     expect((await runCommand('verify', '--backup', backup)).status).toBe(0)
   })
 
-  it('finds one bit in every received and every lake file, and a damaged key of a hub', async () => {
+  it('finds one bit in every received and every lake file, a lost file and a damaged key of a hub', async () => {
     // A running hub may merge lake files meanwhile.
     process.kill(hub.child.pid!, 'SIGTERM')
     expect((await hub.finished).status).toBe(0)
@@ -159,5 +159,8 @@ describe('backup, restore, verify', () => {
     const findings = json(stdout)['findings'] as { path: string; problem: string }[]
     expect(status).toBe(3)
     expect(findings.map(({ path }) => path).sort()).toEqual([...files, 'keys/lab-1.key'].sort())
+    rmSync(join(data, lake[0]!))
+    const lost = await runCommand('verify', '--data', data)
+    expect([lost.status, lost.stdout]).toEqual([3, expect.stringContaining('missing')])
   })
 })
