@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type ErrorCode, TelescopeError } from '../schemas/errors.ts'
 import { askHub, type HubAnswer } from './hub-request.ts'
 import type { Identity } from './identity.ts'
+import { retryDelay } from './retry-delay.ts'
 
 /** What a caller sends; the bytes must be the same whenever they are opened. */
 export interface ResumableUpload {
@@ -75,14 +76,8 @@ export async function uploadResumably(upload: ResumableUpload): Promise<HubAnswe
     }
     failures++
     if (failures >= triesMax) throw why
-    await delay(retryDelay(retryMs, failures), undefined, { signal })
+    await delay(retryDelay(retryMs, failures, RETRY_MS_MAX), undefined, { signal })
   }
-}
-
-/** Doubles with each failure; half of it is random, so that sensors do not come back all at once. */
-function retryDelay(firstMs: number, failures: number): number {
-  const full = Math.min(firstMs * 2 ** (failures - 1), RETRY_MS_MAX)
-  return full / 2 + Math.random() * (full / 2)
 }
 
 /** Sends a small upload in one request. */

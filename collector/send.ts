@@ -10,6 +10,7 @@ import type { Identity } from './identity.ts'
 import { receiptFault } from './receipt-check.ts'
 import { ReceiptFollower } from './receipt-follower.ts'
 import { uploadResumably } from './resumable-upload.ts'
+import { retryDelay } from './retry-delay.ts'
 import { SequenceLedger } from './sequence-ledger.ts'
 import { Spool, spoolError } from './spool.ts'
 
@@ -122,7 +123,7 @@ async function emptySpool(sending: Sending, request: SendRequest): Promise<SendS
       if (request.watch && (failures & (failures - 1)) === 0) {
         request.note(`${outcome.why.message}; ${waiting.length} batches wait, trying again [${outcome.why.code}]`)
       }
-      await pause(retryDelay(request.retryMs ?? RETRY_MS, failures), request.signal)
+      await pause(retryDelay(request.retryMs ?? RETRY_MS, failures, RETRY_MS_MAX), request.signal)
       continue
     }
     if (failures > 0 && request.watch) request.note(`hub ${request.hub.origin}: answers again`)
@@ -288,12 +289,6 @@ function giveUp(why: TelescopeError, waiting: number): TelescopeError {
     { waiting },
     why,
   )
-}
-
-/** Doubles with each failure; half of it is random, so that sensors do not come back all at once. */
-function retryDelay(firstMs: number, failures: number): number {
-  const full = Math.min(firstMs * 2 ** (failures - 1), RETRY_MS_MAX)
-  return full / 2 + Math.random() * (full / 2)
 }
 
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {

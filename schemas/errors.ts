@@ -101,7 +101,11 @@ export const ERROR_CODES = {
     status: 429,
     doc: 'More requests of one kind came than the hub takes in that time.',
   },
-  QUOTA_EXCEEDED: { kind: 'operating', status: 429, doc: 'The sensor has used up its share of the hub for now.' },
+  QUOTA_EXCEEDED: {
+    kind: 'operating',
+    status: 429,
+    doc: 'The sensor has used up its share of the hub; Retry-After says when it has one again.',
+  },
   SENSOR_UNKNOWN: { kind: 'usage', status: 404, doc: 'No sensor of this name is registered.' },
   SENSOR_EXISTS: { kind: 'usage', status: 409, doc: 'A sensor of this name is registered already.' },
   UPLOAD_STATE: { kind: 'usage', status: 409, doc: 'What is asked cannot be done to an upload in its state.' },
