@@ -189,6 +189,18 @@ async function listens({ id, recording, witness }: LiveSensor): Promise<void> {
   )
 }
 
+/**
+ * Until tcpdump has read what the kernel holds for it: what is there when it is stopped it drops without a word. It
+ * tells its counts on SIGUSR1.
+ */
+async function hasRead({ id, recording }: LiveSensor): Promise<void> {
+  await until(`tcpdump of ${id} has read all`, async () => {
+    recording.signalOne('tcpdump', 'SIGUSR1')
+    const counts = [...recording.stderr.matchAll(/(\d+) packets? captured, (\d+) packets? received by filter/g)].at(-1)
+    return counts !== undefined && counts[1] === counts[2]
+  })
+}
+
 describe.skipIf(!canRun)('a small telescope, live', () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'hirundo-live-'))
@@ -210,6 +222,7 @@ describe.skipIf(!canRun)('a small telescope, live', () => {
     began = Date.now() / 1000
     await Promise.all(SCANS.map(async scan => sent.set(scan, await scan.run({ network, source: scan.source }))))
     replayed = await tcpreplay(network, replay.dark.routerDevice, join(region, truth.captures[0]!.path))
+    await Promise.all(sensors.map(hasRead))
     // At once, and in the three ways in which a sensor ends: its tcpdump alone, Ctrl-C, and a supervisor's SIGTERM.
     await replay.recording.stopOne('tcpdump', 'SIGINT')
     await near.recording.stop('SIGINT')

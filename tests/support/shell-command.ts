@@ -35,13 +35,18 @@ export class ShellCommand {
     await this.ended
   }
 
-  /** Signals only the program of this name. */
+  /** Signals only the program of this name, and waits until all has ended. */
   async stopOne(name: string, signal: NodeJS.Signals): Promise<void> {
+    this.signalOne(name, signal)
+    await this.ended
+  }
+
+  /** Signals only the program of this name. */
+  signalOne(name: string, signal: NodeJS.Signals): void {
     const { pid } = this.child
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
     const found = children.find(child => readFileSync(`/proc/${child}/comm`, 'utf8').trim() === name)
     if (found === undefined) throw new Error(`${name} does not run: ${this.stderr}`)
     process.kill(Number(found), signal)
-    await this.ended
   }
 }
