@@ -7,7 +7,7 @@ import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { addSpans } from './coverage.ts'
 import type { Database, Session } from './database.ts'
 import type { Geography } from './geography.ts'
-import { flowsOfDay, GROUP_FLOWS, loadUploads, makeGroupTables, notWaiting, refused } from './group-flows.ts'
+import { FlowGroup, flowsOfDay, GROUP_FLOWS, notWaiting, refused } from './group-flows.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
 import { findOverlaps } from './overlaps.ts'
@@ -59,16 +59,14 @@ export async function countGroup(engine: CountingEngine, uploads: readonly Parse
   if (uploads.length === 0) return
   const { database } = engine
   const session = await database.session()
+  let group: FlowGroup | null = null
   let files: LakeFile[] = []
   try {
     const counted = await markDuplicates(session, uploads)
-    await makeGroupTables(session)
-    const accepted = await loadUploads(session, counted, 0)
+    group = await FlowGroup.open(session, engine.lake, counted)
     await checkUploads(session, counted, engine.nowMicros())
-    const held = await findOverlaps(session, engine.lake, counted, accepted)
-    for (const index of held.keys()) {
-      await session.run(sql`DELETE FROM group_flow WHERE upload = ${bind('uint32', index)}`)
-    }
+    const held = await findOverlaps(session, engine.lake, counted, group.accepted)
+    for (const index of held.keys()) await group.exclude(index)
     files = await writeFiles(engine, session)
     await stageRollups(session, GROUP_FLOWS)
     await stageSourceEconomies(session, engine.geography)
@@ -90,6 +88,7 @@ export async function countGroup(engine: CountingEngine, uploads: readonly Parse
     if (!fatal) await engine.lake.unlink(files.map(file => file.path))
     throw error
   } finally {
+    await group?.close()
     // Its temporary tables go with it.
     session.close()
   }
@@ -125,14 +124,18 @@ async function checkUploads(session: Session, uploads: readonly ParsedUpload[], 
       epoch_us(max(interval_start))::VARCHAR AS interval_last, epoch_us(min(interval_start))::VARCHAR AS interval_first
       FROM group_flow GROUP BY upload`,
   )
-  const packets = new Map(sums.map(row => [row.upload, row.packet_count]))
+  const found = new Map(sums.map(row => [row.upload, row]))
   for (const [index, upload] of uploads.entries()) {
     const wrong = upload.batches.flatMap(({ metadata }) => metadata.spans).find(span => !isSpan(span, now))
     if (wrong)
       throw refused(upload, `listened from ${wrong.from} to ${wrong.to}, which is no span of time that can have passed`)
-    const expected = upload.batches.reduce((sum, { metadata }) => sum + metadata.packets_kept, 0)
-    const actual = packets.get(index) ?? 0
-    if (actual !== expected) throw refused(upload, `${actual} packets in its flows, ${expected} in its metadata`)
+    const { row_count: flows, packet_count: packets } = found.get(index) ?? { row_count: 0, packet_count: 0 }
+    const sumOf = (value: 'flows' | 'packets_kept') =>
+      upload.batches.reduce((sum, { metadata }) => sum + metadata[value], 0)
+    if (flows !== sumOf('flows')) throw refused(upload, `${flows} flows, ${sumOf('flows')} by its metadata`)
+    if (packets !== sumOf('packets_kept')) {
+      throw refused(upload, `${packets} packets in its flows, ${sumOf('packets_kept')} by its metadata`)
+    }
   }
   for (const row of sums) {
     const upload = uploads[row.upload]!

@@ -1,23 +1,29 @@
+import { randomBytes } from 'node:crypto'
+import { open } from 'node:fs/promises'
 import { RECEIPT } from '../schemas/catalog.ts'
 import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
-import { LAKE_FLOW } from '../schemas/flow.ts'
+import { FLOW, LAKE_FLOW } from '../schemas/flow.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import type { Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
-import { BatchLoader, GROUP_FLOW_COLUMNS } from './load.ts'
+import type { Lake } from './lake.ts'
 import { findReceiptRow } from './receipts.ts'
 import type { PlainRow } from './rows.ts'
 import { readSensors } from './sensors.ts'
-import { bind, columnDefinitions, columnNames, columnType, join, type Sql, sql } from './sql.ts'
+import { bind, columnDefinitions, columnNames, identifier, join, literal, type Sql, sql, typeName } from './sql.ts'
 import type { ParsedUpload } from './storage.ts'
 
-/** The flows of a group of parsed uploads, in temporary tables of a session: what is counted, or counted again. */
+/**
+ * The flows of a group of parsed uploads, as the view `group_flow` of a session: the columns of LAKE_FLOW and `upload`,
+ * the number in the group. The engine reads the files of the parsing children each time that it is asked, because
+ * to copy them into a table takes longer than all else that is done with them.
+ */
 
 /** All of them, with the columns of LAKE_FLOW. */
-export const GROUP_FLOWS = sql`SELECT sensor, telescope_epoch, upload_id, ${columnNames(
-  GROUP_FLOW_COLUMNS.slice(1),
-)} FROM group_flow JOIN group_upload USING (upload)`
+export const GROUP_FLOWS = sql`SELECT ${columnNames(physicalColumns(LAKE_FLOW))} FROM group_flow`
+
+const PARQUET_MAGIC = 'PAR1'
 
 const GROUP_UPLOAD = {
   upload: { type: 'uint32', role: 'key', sharing: 'withheld', doc: 'Number in the group.' },
@@ -26,66 +32,118 @@ const GROUP_UPLOAD = {
   upload_id: LAKE_FLOW.upload_id,
   kind: RECEIPT.kind,
 } as const satisfies Table
+const GROUP_FILE = {
+  file_index: { type: 'uint64', role: 'key', sharing: 'withheld', doc: 'Place in the list that the engine reads.' },
+  upload: GROUP_UPLOAD.upload,
+} as const satisfies Table
 
-/** Makes the empty tables. */
-export async function makeGroupTables(session: Session): Promise<void> {
-  const definitions = join(GROUP_FLOW_COLUMNS.map(columnType), ', ')
-  await session.run(sql`CREATE OR REPLACE TEMP TABLE group_flow (${definitions})`)
-  await session.run(sql`CREATE OR REPLACE TEMP TABLE group_upload (${columnDefinitions(GROUP_UPLOAD)})`)
+/** A group that is open in a session; one at a time. */
+export class FlowGroup {
+  /** Numbers in the group of uploads that the operator accepted although they overlap. */
+  readonly accepted: ReadonlySet<number>
+  readonly #session: Session
+  readonly #lake: Lake
+  readonly #staged: readonly string[]
+
+  private constructor(session: Session, lake: Lake, accepted: ReadonlySet<number>, staged: readonly string[]) {
+    this.#session = session
+    this.#lake = lake
+    this.accepted = accepted
+    this.#staged = staged
+  }
+
+  /** @throws BATCH_INVALID with the details sensor and sha256, SENSOR_UNKNOWN, STORAGE_FAILED, DISK_FULL; INTERNAL when an upload has no receipt */
+  static async open(session: Session, lake: Lake, uploads: readonly ParsedUpload[]): Promise<FlowGroup> {
+    const { accepted, numbered } = await numberUploads(session, uploads)
+    const staged: string[] = []
+    const files: PlainRow<typeof GROUP_FILE>[] = []
+    try {
+      for (const [upload, parsed] of uploads.entries()) {
+        for (const { path, metadata } of parsed.batches) {
+          if (metadata.flows === 0) continue
+          if (!(await isComplete(path))) throw refused(parsed, 'the file of its flows is not complete')
+          files.push({ file_index: staged.length, upload })
+          staged.push(await lake.adopt(path, `${randomBytes(12).toString('hex')}.parquet`))
+        }
+      }
+      await makeTable(session, 'group_upload', GROUP_UPLOAD, numbered)
+      await makeTable(session, 'group_file', GROUP_FILE, files)
+      await session.run(sql`CREATE OR REPLACE TEMP VIEW group_flow AS ${flowsOf(staged)}`)
+      return new FlowGroup(session, lake, accepted, staged)
+    } catch (error) {
+      await lake.disown(staged)
+      throw error
+    }
+  }
+
+  /** Takes the flows of an upload out of the group. */
+  async exclude(upload: number): Promise<void> {
+    await this.#session.run(sql`DELETE FROM group_file WHERE upload = ${bind('uint32', upload)}`)
+  }
+
+  /** The flows cannot be read any more. */
+  async close(): Promise<void> {
+    await this.#lake.disown(this.#staged)
+  }
 }
 
-/**
- * Loads uploads.
- * @param from number in the group of the first of them
- * @returns numbers in the group of uploads that the operator accepted although they overlap
- * @throws BATCH_INVALID with the details sensor and sha256; SENSOR_UNKNOWN
- */
-export async function loadUploads(
+/** A Parquet file ends with its magic number, which is written last. */
+async function isComplete(path: string): Promise<boolean> {
+  const handle = await open(path, 'r')
+  try {
+    const { size } = await handle.stat()
+    const end = Buffer.alloc(PARQUET_MAGIC.length)
+    await handle.read(end, 0, end.length, Math.max(0, size - end.length))
+    return end.toString('latin1') === PARQUET_MAGIC
+  } finally {
+    await handle.close()
+  }
+}
+
+async function numberUploads(
   session: Session,
   uploads: readonly ParsedUpload[],
-  from: number,
-): Promise<Set<number>> {
+): Promise<{ accepted: Set<number>; numbered: PlainRow<typeof GROUP_UPLOAD>[] }> {
   const sensors = new Map((await readSensors(session)).map(row => [row.sensor, row]))
   const accepted = new Set<number>()
   const numbered: PlainRow<typeof GROUP_UPLOAD>[] = []
-  for (const [index, { sensor, sha256, batches }] of uploads.entries()) {
+  for (const [upload, { sensor, sha256, batches }] of uploads.entries()) {
     const known = sensors.get(sensor)
     if (!known) throw unknownSensor(sensor)
     const receipt = await findReceiptRow(session, sensor, sha256)
     if (receipt === null) throw notWaiting(sensor, sha256)
-    const upload = from + index
     if (receipt.accepted_at !== null) accepted.add(upload)
     const telescope_epoch = batches[0]?.metadata.telescope_epoch ?? known.telescope_epoch
     numbered.push({ upload, sensor, telescope_epoch, upload_id: receipt.upload_id, kind: receipt.kind })
   }
-  await insertRows(session, 'group_upload', GROUP_UPLOAD, numbered)
-  const loader = await BatchLoader.open(session, 'group_flow')
-  for (const [index, upload] of uploads.entries()) {
-    for (const { path, metadata } of upload.batches) {
-      const rows = await blame(upload, () => loader.load(path, from + index))
-      if (rows !== metadata.flows) throw refused(upload, `${rows} flows in a batch that says ${metadata.flows}`)
-    }
-  }
-  loader.close()
-  return accepted
+  return { accepted, numbered }
+}
+
+async function makeTable<T extends Table>(session: Session, name: string, table: T, rows: readonly PlainRow<T>[]) {
+  await session.run(sql`CREATE OR REPLACE TEMP TABLE ${identifier(name)} (${columnDefinitions(table)})`)
+  await insertRows(session, name, table, rows)
+}
+
+/** A view takes no bound values; the names are ours. */
+function flowsOf(files: readonly string[]): Sql {
+  const columns = columnNames(physicalColumns(FLOW))
+  const none = join(
+    physicalColumns(FLOW).map(({ name, type }) => sql`NULL::${typeName(type)} AS ${identifier(name)}`),
+    ', ',
+  )
+  const rows =
+    files.length === 0
+      ? sql`SELECT 0::UBIGINT AS file_index, ${none} WHERE false`
+      : sql`SELECT file_index, ${columns} FROM read_parquet([${join(files.map(literal), ', ')}])`
+  return sql`SELECT upload, sensor, telescope_epoch, upload_id, ${columns} FROM (${rows}) AS flow
+    JOIN group_file USING (file_index) JOIN group_upload USING (upload)`
 }
 
 /** Those of a UTC day, Unix microseconds of its start. */
 export function flowsOfDay(day: number): Sql {
   const start = sql`${bind('timestamp_us', day)}`
   const end = sql`${bind('timestamp_us', day + DAY_SECONDS * MICROSECONDS)}`
-  return sql`SELECT ${columnNames(physicalColumns(LAKE_FLOW))} FROM (${GROUP_FLOWS}) AS flows
-    WHERE interval_start >= ${start} AND interval_start < ${end}`
-}
-
-/** Names the upload in an error about its batch, so that the hub can take that one out of the group. */
-async function blame<T>(upload: ParsedUpload, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!(error instanceof TelescopeError) || error.code !== 'BATCH_INVALID') throw error
-    throw refused(upload, error.message, error)
-  }
+  return sql`${GROUP_FLOWS} WHERE interval_start >= ${start} AND interval_start < ${end}`
 }
 
 export function refused(upload: ParsedUpload, message: string, cause?: unknown): TelescopeError {

@@ -124,6 +124,24 @@ export class Lake {
     }
   }
 
+  /**
+   * Takes in a file that is to be read and is no data of the lake: DuckDB opens nothing outside.
+   * @returns its absolute name, for `disown`
+   */
+  async adopt(path: string, name: string): Promise<string> {
+    const adopted = this.stagingPath(name)
+    try {
+      await link(path, adopted).catch(() => copyFile(path, adopted))
+    } catch (error) {
+      throw this.#database.wrap(error)
+    }
+    return adopted
+  }
+
+  async disown(paths: readonly string[]): Promise<void> {
+    for (const path of paths) await rm(path, { force: true })
+  }
+
   /** A name below the folder that DuckDB may write to; what is left there is swept at the next start. */
   stagingPath(name: string): string {
     return join(this.#folder, STAGING, name)

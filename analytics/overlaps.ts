@@ -183,7 +183,7 @@ async function sharedWith(
     sql`CREATE OR REPLACE TEMP TABLE other_flow AS SELECT * FROM (
         SELECT upload_id, ${compared} FROM (${lakeFlows(files)}) AS lake
           WHERE sensor = ${bind('text', sensor)} AND upload_id IN (SELECT unnest(${ids})) AND ${within}
-        UNION ALL SELECT upload_id, ${compared} FROM group_flow JOIN group_upload USING (upload)
+        UNION ALL SELECT upload_id, ${compared} FROM group_flow
           WHERE upload < ${bind('uint32', upload)} AND sensor = ${bind('text', sensor)}
             AND upload_id IN (SELECT unnest(${ids})) AND ${within}) AS flows
       WHERE EXISTS (SELECT 1 FROM common_span AS s WHERE s.upload_id = flows.upload_id AND ${isCommon})`,

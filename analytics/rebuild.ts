@@ -1,15 +1,16 @@
 import { LAKE_FILE, RECEIPT, type Receipt } from '../schemas/catalog.ts'
-import type { Table } from '../schemas/column.ts'
+import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
+import { LAKE_FLOW } from '../schemas/flow.ts'
 import { DAY_SECONDS, formatDay, MICROSECONDS } from '../schemas/time.ts'
 import { appendAudit } from './audit.ts'
 import type { Database, Session } from './database.ts'
-import { flowsOfDay, loadUploads, makeGroupTables } from './group-flows.ts'
+import { FlowGroup, flowsOfDay } from './group-flows.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
 import { receiptState } from './receipts.ts'
 import { addStagedRollups, deleteRollups, stageRollups } from './rollup.ts'
-import { bind, bindList, sql } from './sql.ts'
+import { bind, bindList, columnDefinitions, columnNames, sql } from './sql.ts'
 import type { ParsedUpload } from './storage.ts'
 
 /** A UTC day of lake and rollups made again from what was received. `day` is the Unix second of its start. */
@@ -60,16 +61,18 @@ export async function rebuildDay(
   const session = await database.session()
   const fresh: LakeFile[] = []
   try {
-    await makeGroupTables(session)
+    await session.run(sql`CREATE OR REPLACE TEMP TABLE day_flow (${columnDefinitions(LAKE_FLOW)})`)
     let number = 0
     for await (const upload of uploads) {
-      await loadUploads(session, [upload], number)
-      await session.run(
-        sql`DELETE FROM group_flow WHERE upload = ${bind('uint32', number)} AND NOT (interval_start >= ${since} AND interval_start < ${until})`,
-      )
+      const group = await FlowGroup.open(session, lake, [upload])
+      try {
+        await session.run(sql`INSERT INTO day_flow BY NAME ${flowsOfDay(start)}`)
+      } finally {
+        await group.close()
+      }
       number++
     }
-    const flows = flowsOfDay(start)
+    const flows = sql`SELECT ${columnNames(physicalColumns(LAKE_FLOW))} FROM day_flow`
     const [counts] = await session.plain(
       COUNTS,
       sql`SELECT count(*) AS row_count, coalesce(sum(packet_count), 0) AS packet_count FROM (${flows}) AS flows`,

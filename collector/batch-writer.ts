@@ -7,15 +7,14 @@ import { BATCH_METADATA_KEY, type BatchMetadata, batchFileName } from '../schema
 import { FLOW } from '../schemas/flow.ts'
 import { arrow } from './arrow.ts'
 import { arrowSchema } from './arrow-schema.ts'
+import type { BatchSink, WrittenFlows } from './batch-sink.ts'
 import { fileError, syncDirectory } from './durable-file.ts'
 import type { FlowColumn } from './flow-columns.ts'
 import { recordBatchPieces } from './record-batch.ts'
 import { BATCH_TEMPORARY_FOLDER, unfinishedName } from './unfinished-batches.ts'
 
-export interface WrittenBatch {
-  readonly path: string
+export interface WrittenBatch extends WrittenFlows {
   readonly sha256: string
-  readonly metadata: BatchMetadata
 }
 
 /** Keeps account of batches across crashes: told of each when its bytes are durable, before it has its name. */
@@ -37,7 +36,7 @@ const STAGE_BYTES = 256 * 1024
  * Until `finish` or `finishLater` is done there is no file that a reader could take for a batch; `discard` leaves nothing behind.
  * The bytes depend on metadata and rows alone.
  */
-export class BatchWriter {
+export class BatchWriter implements BatchSink<WrittenBatch> {
   #out: string
   #temporary: string
   #descriptor: number
@@ -72,14 +71,12 @@ export class BatchWriter {
     this.#guard(() => this.#writer.reset(new ForwardingQueue(chunk => this.#write(chunk)), schema))
   }
 
-  /** Writes the first `rowCount` values of the columns of FLOW as one record batch; the arrays may be reused afterwards. */
   writeRows(columns: readonly FlowColumn[], rowCount: number): void {
     this.#guard(() => {
       for (const piece of recordBatchPieces(columns, rowCount)) this.#write(piece)
     })
   }
 
-  /** Bytes written so far. */
   get byteCount(): number {
     return this.#byteCount
   }
@@ -98,7 +95,6 @@ export class BatchWriter {
     })
   }
 
-  /** The same without waiting for the disk; nothing else may be called meanwhile. */
   async finishLater(): Promise<WrittenBatch> {
     try {
       this.#end()
@@ -132,7 +128,6 @@ export class BatchWriter {
     return { path: join(this.#out, batchFileName(sha256)), sha256, metadata: this.#metadata }
   }
 
-  /** Removes what was written so far. */
   discard(): void {
     try {
       closeSync(this.#descriptor)

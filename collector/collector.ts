@@ -9,6 +9,7 @@ import { TelescopeError } from '../schemas/errors.ts'
 import { SCHEMA_VERSION } from '../schemas/flow.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { BatchDays } from './batch-days.ts'
+import type { BatchSink, WrittenFlows } from './batch-sink.ts'
 import { type BatchJournal, BatchWriter, type WrittenBatch } from './batch-writer.ts'
 import type { ByteSource } from './byte-source.ts'
 import type { CaptureResult, ReadOptions } from './capture-result.ts'
@@ -34,7 +35,7 @@ const FINISH_LATER_BYTES = 1024 * 1024
 /** Batches that wait for the disk at once, at most. */
 const FINISHING_MAX = 4
 
-export interface CollectorOptions {
+export interface CollectorOptions<T extends WrittenFlows = WrittenBatch> {
   readonly sensor: string
   /** As parseTelescope returns it. */
   readonly telescope: readonly Prefix[]
@@ -53,6 +54,8 @@ export interface CollectorOptions {
   readonly secondsMax?: number
   /** For runs without end: batches are written down in it, one after the other, and are not kept in `batches`. */
   readonly journal?: BatchJournal
+  /** What writes a batch, for whoever wants its flows in another form. Default: a BatchWriter in `out`. */
+  readonly openBatch?: (metadata: BatchMetadata) => BatchSink<T>
   /** For tests: packets of a batch. */
   readonly packetsMax?: number
   /** For tests: false makes every packet go the general way. */
@@ -65,10 +68,11 @@ export interface CollectorOptions {
  * late ones are of more days than a hub takes. So the same packets give the same bytes, however they were cut into files or compressed, and whoever has only looked at the
  * record headers knows where batches begin.
  */
-export class Collector {
+export class Collector<T extends WrittenFlows = WrittenBatch> {
   /** Batches in order; null while one waits for the disk. */
-  #written: (WrittenBatch | null)[] = []
-  #options: CollectorOptions
+  #written: (T | null)[] = []
+  #options: CollectorOptions<T>
+  #openBatch: (metadata: BatchMetadata) => BatchSink<T>
   #dstIndex: DstIndex
   #table: FlowTable
   #coverage: CoverageRecorder
@@ -99,8 +103,11 @@ export class Collector {
   #clock = new ClockWatch()
 
   /** @throws TELESCOPE_TOO_LARGE */
-  constructor(options: CollectorOptions) {
+  constructor(options: CollectorOptions<T>) {
     this.#options = options
+    // Only whoever says how batches are written has another T.
+    const asBatch = (metadata: BatchMetadata) => new BatchWriter(options.out, metadata, options.journal ?? null)
+    this.#openBatch = options.openBatch ?? (asBatch as unknown as (metadata: BatchMetadata) => BatchSink<T>)
     this.#dstIndex = new DstIndex(options.telescope, options.key)
     this.#table = new FlowTable()
     this.#packetsMax = options.packetsMax ?? PACKETS_PER_BATCH_MAX
@@ -112,7 +119,7 @@ export class Collector {
   }
 
   /** Batches that are durable, in order; all of them after `finish`. */
-  get batches(): readonly WrittenBatch[] {
+  get batches(): readonly T[] {
     return this.#written.filter(batch => batch !== null)
   }
 
@@ -259,7 +266,7 @@ export class Collector {
 
   /** Writes batches that hold no flows. */
   writeEmptyBatches(batches: readonly BatchMetadata[]): void {
-    for (const metadata of batches) this.#written.push(new BatchWriter(this.#options.out, metadata).finish())
+    for (const metadata of batches) this.#written.push(this.#openBatch(metadata).finish())
   }
 
   /** Counts what the shortcut has taken since the last packet that went the general way, or since the last call. */
@@ -358,8 +365,7 @@ export class Collector {
   }
 
   #write(metadata: BatchMetadata): void {
-    const journal = this.#options.journal ?? null
-    const writer = new BatchWriter(this.#options.out, metadata, journal)
+    const writer = this.#openBatch(metadata)
     for (const { columns, rowCount } of this.#table.recordBatches()) writer.writeRows(columns, rowCount)
     const packets = this.#table.countPackets()
     if (packets !== metadata.packets_kept) {
@@ -370,7 +376,7 @@ export class Collector {
       )
     }
     this.#table.clear()
-    if (journal !== null) {
+    if (this.#options.journal) {
       writer.finish()
       return
     }

@@ -3,6 +3,7 @@ import { parseTelescope } from '../schemas/address.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import type { ParseAnswer, ParseJob } from '../schemas/parse-job.ts'
 import { Collector } from './collector.ts'
+import { FlowFileWriter } from './flow-file-writer.ts'
 import { parseKey } from './key-file.ts'
 import { rewriteBatch } from './rewrite-batch.ts'
 
@@ -21,6 +22,7 @@ async function parseCapture(job: Extract<ParseJob, { kind: 'capture' }>): Promis
     telescopeEpoch: job.telescope_epoch,
     key: parseKey(job.key, 'key of the sensor'),
     out: job.out,
+    openBatch: metadata => new FlowFileWriter(job.out, metadata),
   })
   const { summary } = await collector.read(job.input, { onBytes: chunk => content.update(chunk) })
   await collector.finish()
@@ -29,7 +31,7 @@ async function parseCapture(job: Extract<ParseJob, { kind: 'capture' }>): Promis
 }
 
 async function parseBatch(job: Extract<ParseJob, { kind: 'batch' }>): Promise<ParsedJob> {
-  const { content_sha256, batch } = await rewriteBatch(job)
+  const { content_sha256, batch } = rewriteBatch({ ...job, open: metadata => new FlowFileWriter(job.out, metadata) })
   return { content_sha256, batches: [batch], capture: null }
 }
 

@@ -5,31 +5,32 @@ import { INTERVAL_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { readBatchBytes } from './batch-bytes.ts'
 import { parseBatchMetadata } from './batch-metadata.ts'
 import { BatchReader, valueBytes } from './batch-reader.ts'
-import { BatchWriter, type WrittenBatch } from './batch-writer.ts'
+import type { BatchSink, WrittenFlows } from './batch-sink.ts'
 import { checkFlows, FlowTotals } from './flow-check.ts'
 import { ReceivedRows } from './received-rows.ts'
 
-interface RewriteRequest {
+interface RewriteRequest<T extends WrittenFlows> {
   /** The batch as it was sent, plain or in gzip. */
   readonly input: string
-  readonly out: string
+  /** What writes it anew. */
+  readonly open: (metadata: BatchMetadata) => BatchSink<T>
   readonly sensor: string
   readonly telescope_epoch: number
 }
 
 /**
  * Reads a batch that came from outside, holds every value against what our own collector could have written, and writes
- * it anew, so that what the hub goes on to read is ours to the last byte. A batch of our collector comes out the same.
+ * it anew, so that what the hub goes on to read is ours to the last byte.
  * @returns content_sha256 is that of the batch itself, however it was compressed
  * @throws BATCH_INVALID, BATCH_VERSION_UNSUPPORTED, BATCH_SENSOR_MISMATCH, BODY_TOO_LARGE, COMPRESSION_INVALID,
  *   COMPRESSION_BOMB, DISK_FULL, OUTPUT_UNWRITABLE
  */
-export function rewriteBatch(request: RewriteRequest): { content_sha256: string; batch: WrittenBatch } {
+export function rewriteBatch<T extends WrittenFlows>(request: RewriteRequest<T>): { content_sha256: string; batch: T } {
   const bytes = readBatchBytes(request.input)
   const reader = new BatchReader(bytes)
   const metadata = parseBatchMetadata(reader.metadata)
   checkOrigin(metadata, request)
-  const writer = new BatchWriter(request.out, metadata)
+  const writer = request.open(metadata)
   try {
     checkTotals(metadata, copyRows(reader, writer, metadata.flows))
   } catch (error) {
@@ -39,7 +40,7 @@ export function rewriteBatch(request: RewriteRequest): { content_sha256: string;
   return { content_sha256: createHash('sha256').update(bytes).digest('hex'), batch: writer.finish() }
 }
 
-function copyRows(reader: BatchReader, writer: BatchWriter, flows: number): FlowTotals {
+function copyRows(reader: BatchReader, writer: BatchSink, flows: number): FlowTotals {
   const room = new ReceivedRows()
   const targets = room.columns.map(({ type, values }) => ({
     width: valueBytes(type),
@@ -70,7 +71,10 @@ function copyRows(reader: BatchReader, writer: BatchWriter, flows: number): Flow
   return totals
 }
 
-function checkOrigin(metadata: BatchMetadata, { sensor, telescope_epoch }: RewriteRequest): void {
+function checkOrigin(
+  metadata: BatchMetadata,
+  { sensor, telescope_epoch }: Pick<RewriteRequest<never>, 'sensor' | 'telescope_epoch'>,
+): void {
   if (metadata.sensor !== sensor) {
     throw new TelescopeError(
       'BATCH_SENSOR_MISMATCH',

@@ -12,7 +12,7 @@ export type ParseJob =
       readonly kind: 'capture'
       /** The bytes as sent. */
       readonly input: string
-      /** An empty folder of the hub; the child leaves `<sha256>.arrow` files there, complete and synced. */
+      /** An empty folder of the hub; the child leaves files there that `isFlowFileName` is true of. */
       readonly out: string
       readonly sensor: string
       readonly telescope: string
@@ -44,3 +44,12 @@ export type ParseAnswer =
       readonly ok: false
       readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: ErrorDetails }
     }
+
+/** Name of a Parquet file with the columns of FLOW that the child leaves. */
+export function flowFileName(id: string): string {
+  return `${id}.parquet`
+}
+
+export function isFlowFileName(name: string): boolean {
+  return /^[0-9a-f]{16}\.parquet$/.test(name)
+}

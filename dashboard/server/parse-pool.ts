@@ -1,9 +1,8 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { isBatchFileName } from '../../schemas/batch.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
-import type { ParseAnswer, ParseJob } from '../../schemas/parse-job.ts'
+import { isFlowFileName, type ParseAnswer, type ParseJob } from '../../schemas/parse-job.ts'
 import { PARSE_LIMITS, ParseChildProcess, type ParseLimits } from './parse-child-process.ts'
 
 /** A job whose child died is tried this often; then the upload is at fault, not the moment. */
@@ -105,5 +104,5 @@ export class ParsePool {
 /** The child has seen hostile bytes: it may name no file but those it was to write. */
 function isAnswerTo(answer: ParseAnswer, id: number, out: string): boolean {
   if (answer?.id !== id) return false
-  return !answer.ok || answer.batches.every(({ path }) => dirname(path) === out && isBatchFileName(basename(path)))
+  return !answer.ok || answer.batches.every(({ path }) => dirname(path) === out && isFlowFileName(basename(path)))
 }

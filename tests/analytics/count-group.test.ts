@@ -159,7 +159,7 @@ describe('counting a group', () => {
     await storage.addSensor(ALPHA)
     const upload = testUpload(temporaryFolder(), { sensor: 'alpha', flows })
     const path = join(temporaryFolder(), 'x.arrow')
-    writeFileSync(path, 'no arrow at all')
+    writeFileSync(path, 'no flows at all')
     const broken = { ...upload, batches: [{ ...upload.batches[0]!, path }] }
     await expect(receiveAndCount(storage, [broken])).rejects.toMatchObject({
       code: 'BATCH_INVALID',

@@ -3,11 +3,11 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { Database } from '../../analytics/database.ts'
-import { BatchLoader, GROUP_FLOW_COLUMNS } from '../../analytics/load.ts'
-import { columnNames, columnType, identifier, join as joinSql, literal, sql } from '../../analytics/sql.ts'
+import { bindList, identifier, literal, sql } from '../../analytics/sql.ts'
 import { compressBatch } from '../../collector/compressed-batch.ts'
-import { physicalColumns } from '../../schemas/column.ts'
-import { FLOW } from '../../schemas/flow.ts'
+import { FlowFileWriter } from '../../collector/flow-file-writer.ts'
+import { rewriteBatch } from '../../collector/rewrite-batch.ts'
+import type { BatchMetadata } from '../../schemas/batch.ts'
 import { hasCommand } from '../support/external.ts'
 import { measure } from './measure.ts'
 import { PROGRAM, simulateDay } from './simulated-day.ts'
@@ -113,13 +113,11 @@ async function parquetLines(
   })
   const session = await database.session()
   try {
-    await session.run(sql`CREATE TEMP TABLE flow (${joinSql(GROUP_FLOW_COLUMNS.map(columnType), ', ')})`)
-    const loader = await BatchLoader.open(session, 'flow')
-    for (const path of batches) await loader.load(path, 0)
-    loader.close()
+    const open = (metadata: BatchMetadata) => new FlowFileWriter(place, metadata)
+    const files = batches.map(input => rewriteBatch({ input, open, sensor: 'bench', telescope_epoch: 1 }).batch.path)
+    const flows = sql`SELECT * FROM read_parquet(${bindList('text', files)})`
     for (const codec of ['snappy', 'zstd']) {
       const file = join(place, `${codec}.parquet`)
-      const flows = sql`SELECT ${columnNames(physicalColumns(FLOW))} FROM flow`
       await session.run(sql`COPY (${flows}) TO ${literal(file)} (FORMAT parquet, COMPRESSION ${identifier(codec)})`)
       line(`Parquet of the same flows, ${codec}`, await fileBytes([file]))
     }

@@ -8,11 +8,10 @@ import { join } from 'node:path'
 import { RecordBatchReader } from 'apache-arrow'
 import { ColumnAppender, type FixedWidthArray } from '../../analytics/append.ts'
 import { Database } from '../../analytics/database.ts'
-// Its LZ4 decoder is apache-arrow's from then on.
-import '../../analytics/load.ts'
 import { columnDefinitions, sql } from '../../analytics/sql.ts'
 import { type PhysicalColumn, physicalColumns } from '../../schemas/column.ts'
 import { FLOW } from '../../schemas/flow.ts'
+import '../support/arrow-codec.ts'
 
 /*
  * What others take to insert the flows of batches: a plain table of the same DuckDB, and ClickHouse. Neither checks

@@ -8,6 +8,8 @@ import { Collector } from '../../collector/collector.ts'
 import { parseTelescope } from '../../schemas/address.ts'
 import type { ParseAnswer, ParseJob } from '../../schemas/parse-job.ts'
 import { ROOT } from '../support/external.ts'
+import { readBatch } from '../support/read-batch.ts'
+import { readFlowFiles } from '../support/read-flow-file.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
 
 // The real child process, as the hub forks it from the build: what it answers to good input, bad input and both.
@@ -84,7 +86,8 @@ describe('a capture', () => {
     const own = await ownBatch()
     expect(answer).toMatchObject({ ok: true, content_sha256: sha256(readFileSync(FIXTURE)) })
     if (!answer.ok) return
-    expect(answer.batches.map(({ path }) => readFileSync(path))).toEqual([readFileSync(own)])
+    expect(await readFlowFiles(answer.batches.map(({ path }) => path))).toEqual(readBatch(own).rows)
+    expect(answer.batches.map(({ metadata }) => metadata)).toEqual([readBatch(own).metadata])
     expect(answer.capture).toMatchObject({ packets_read: 64, packets_kept: 64, error: null, path: '' })
   })
 
@@ -123,7 +126,10 @@ describe('a capture', () => {
       ok: false,
       error: { code: 'ADDRESS_INVALID' },
     })
-    expect(await parse({ ...base, out: join(newFolder(), 'none') })).toMatchObject({ ok: true })
+    expect(await parse({ ...base, out: join(newFolder(), 'none') })).toMatchObject({
+      ok: false,
+      error: { code: 'OUTPUT_UNWRITABLE' },
+    })
   })
 })
 
@@ -132,14 +138,14 @@ describe('a batch', () => {
     const own = await ownBatch()
     const answer = await parse(batchJob(own))
     expect(answer).toMatchObject({ ok: true, content_sha256: sha256(readFileSync(own)), capture: null })
-    if (answer.ok) expect(readFileSync(answer.batches[0]!.path)).toEqual(readFileSync(own))
+    if (answer.ok) expect(await readFlowFiles([answer.batches[0]!.path])).toEqual(readBatch(own).rows)
   })
 
   it.each([1, 6, 9])('in gzip of level %i comes out the same, known by what is in it', async level => {
     const own = await ownBatch()
     const answer = await parse(batchJob(written('batch', gzipSync(readFileSync(own), { level }))))
     expect(answer).toMatchObject({ ok: true, content_sha256: sha256(readFileSync(own)), capture: null })
-    if (answer.ok) expect(readFileSync(answer.batches[0]!.path)).toEqual(readFileSync(own))
+    if (answer.ok) expect(await readFlowFiles([answer.batches[0]!.path])).toEqual(readBatch(own).rows)
   })
 
   it('in gzip that is cut short, or in gzip twice, is refused and leaves no file', async () => {

@@ -58,7 +58,7 @@ function writeBatch(block: ReceivedRows, metadata: object, rows = 1): string {
 function rewrite(input: string): { code: string; message: string; left: string[] } | null {
   const out = newFolder()
   try {
-    rewriteBatch({ input, out, sensor: 'test', telescope_epoch: 1 })
+    rewriteBatch({ input, open: metadata => new BatchWriter(out, metadata), sensor: 'test', telescope_epoch: 1 })
     return null
   } catch (error) {
     if (!(error instanceof TelescopeError)) throw error

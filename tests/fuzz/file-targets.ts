@@ -2,11 +2,12 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseBatchMetadata } from '../../collector/batch-metadata.ts'
 import { BatchReader } from '../../collector/batch-reader.ts'
+import { BatchWriter, type WrittenBatch } from '../../collector/batch-writer.ts'
 import { Collector, type CollectorOptions } from '../../collector/collector.ts'
 import { rewriteBatch } from '../../collector/rewrite-batch.ts'
 import type { Random } from '../../fixtures/simulator/random.ts'
 import { parseTelescope } from '../../schemas/address.ts'
-import type { CaptureSummary } from '../../schemas/batch.ts'
+import type { BatchMetadata, CaptureSummary } from '../../schemas/batch.ts'
 import { DROP_REASON_NAMES } from '../../schemas/drop-reason.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import { SENSOR, TELESCOPE_EPOCH, TELESCOPES } from './corpus.ts'
@@ -100,8 +101,13 @@ function outcomeOfSummary({ error, packets_read, drops }: CaptureSummary): Outco
   return { code: error?.code ?? null, packets: packets_read, drops: DROP_REASON_NAMES.map(name => drops[name] ?? 0) }
 }
 
+function rewrite(input: string, out: string): WrittenBatch {
+  const open = (metadata: BatchMetadata) => new BatchWriter(out, metadata)
+  return rewriteBatch({ input, open, sensor: SENSOR, telescope_epoch: TELESCOPE_EPOCH }).batch
+}
+
 function rewritten(input: string, out: string): string {
-  return rewriteBatch({ input, out, sensor: SENSOR, telescope_epoch: TELESCOPE_EPOCH }).batch.sha256
+  return rewrite(input, out).sha256
 }
 
 /** Lets only what the hub may answer to a batch pass. */
@@ -151,9 +157,8 @@ export function rewriteTarget(root: string): Target {
         const input = join(folder, 'batch')
         writeFileSync(input, bytes)
         const outcome = batchOutcome(() => {
-          const request = { input, out: folder, sensor: SENSOR, telescope_epoch: TELESCOPE_EPOCH }
-          const { path, sha256 } = rewriteBatch(request).batch
-          if (rewritten(path, folder) !== sha256) fail('a batch that was written anew is written otherwise again')
+          const { path, sha256 } = rewrite(input, folder)
+          if (rewrite(path, folder).sha256 !== sha256) fail('a batch that was written anew is written otherwise again')
         })
         const left = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
           name => !/^(batch|tmp)$/.test(name),

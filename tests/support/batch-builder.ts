@@ -1,10 +1,12 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DataType } from 'apache-arrow'
 import type { ParsedUpload } from '../../analytics/storage.ts'
 import { arrow } from '../../collector/arrow.ts'
 import { arrowSchema } from '../../collector/arrow-schema.ts'
+import { emptyColumns, orderedColumns } from '../../collector/flow-columns.ts'
+import { ParquetWriter } from '../../collector/parquet-writer.ts'
 import { parseAddress, splitAddress } from '../../schemas/address.ts'
 import { BATCH_METADATA_KEY, type BatchMetadata, batchFileName } from '../../schemas/batch.ts'
 import type { ListenedSpan } from '../../schemas/coverage.ts'
@@ -124,9 +126,32 @@ function columnValues(type: DataType, name: string, flows: readonly TestFlow[]) 
   return values
 }
 
+/** Writes the flows as the parsing child does. */
+function writeTestFlows(out: string, name: string, flows: readonly TestFlow[]): string {
+  const columns = orderedColumns(emptyColumns())
+  const writer = new ParquetWriter(join(out, `${name}.parquet`), columns)
+  for (let from = 0; from < flows.length; from += ROWS_PER_RECORD_BATCH) {
+    const part = flows.slice(from, from + ROWS_PER_RECORD_BATCH)
+    for (const { name: column, values } of columns) {
+      const wide = values instanceof BigUint64Array || values instanceof BigInt64Array
+      part.forEach((flow, row) => {
+        const value = cellValue(flow, column)
+        values[row] = wide ? value : Number(value)
+      })
+    }
+    writer.writeRows(
+      columns.map(({ values }) => values),
+      part.length,
+    )
+  }
+  writer.finish()
+  return writer.path
+}
+
 /** The upload whose only batch this is; its identity is the hash of the batch. */
 export function testUpload(out: string, batch: TestBatch): ParsedUpload {
-  const { path, sha256, metadata } = writeTestBatch(out, batch)
+  const { sha256, metadata } = writeTestBatch(out, batch)
+  const path = writeTestFlows(out, randomUUID(), batch.flows)
   return {
     sensor: batch.sensor,
     sha256,

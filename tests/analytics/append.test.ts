@@ -1,12 +1,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { ColumnAppender, type ColumnValues } from '../../analytics/append.ts'
 import { Database, type Session } from '../../analytics/database.ts'
-import { BatchLoader, GROUP_FLOW_COLUMNS } from '../../analytics/load.ts'
-import { bind, columnDefinitions, columnType, join, sql } from '../../analytics/sql.ts'
-import { parseAddress } from '../../schemas/address.ts'
+import { columnDefinitions, sql } from '../../analytics/sql.ts'
 import { physicalColumns, type Table } from '../../schemas/column.ts'
-import { FLOW } from '../../schemas/flow.ts'
-import { type TestFlow, writeTestBatch } from '../support/batch-builder.ts'
 import { temporaryFolder } from '../support/data-folder.ts'
 
 async function temporarySession(): Promise<Session> {
@@ -92,41 +88,4 @@ describe('appending', () => {
     )
     expect(() => appender.append([new Uint32Array(1)], 1)).toThrow(expect.objectContaining({ code: 'INTERNAL' }))
   })
-})
-
-test('every column of FLOW comes out of the table as it went into the batch', async () => {
-  const session = await temporarySession()
-  await session.run(sql`CREATE TEMP TABLE group_flow (${join(GROUP_FLOW_COLUMNS.map(columnType), ', ')})`)
-  const numeric = Object.entries(FLOW).filter(
-    ([name, { type }]) => type !== 'ip_addr' && type !== 'timestamp_us' && name !== 'class' && name !== 'ip_version',
-  )
-  const flows: TestFlow[] = Array.from({ length: 7000 }, (_, row) => ({
-    time: 1_700_000_040 + row * 60,
-    src: row % 2 ? '203.0.113.7' : '2001:db8::7',
-    class: 'other',
-    ...Object.fromEntries(numeric.map(([name], index) => [name, (row * 31 + index * 7) % 200])),
-  }))
-  const batch = writeTestBatch(temporaryFolder(), { sensor: 'alpha', flows })
-  const loader = await BatchLoader.open(session, 'group_flow')
-  expect(await loader.load(batch.path, 5)).toBe(7000)
-  expect(await loader.load(batch.path, 6)).toBe(7000)
-  loader.close()
-  for (const upload of [5, 6]) {
-    const rows = await session.plain(
-      FLOW,
-      sql`SELECT * FROM group_flow WHERE upload = ${bind('uint32', upload)} ORDER BY interval_start`,
-    )
-    expect(rows).toEqual(
-      flows.map(({ time, src, class: _, ...rest }, row) => ({
-        interval_start: time * 1e6,
-        ip_version: row % 2 ? 4 : 6,
-        src_addr: parseAddress(src),
-        victim_addr: 0n,
-        class: 2,
-        ...rest,
-        dst_index: BigInt(rest.dst_index!),
-        syn_profile: BigInt(rest['syn_profile'] as number),
-      })),
-    )
-  }
 })
