@@ -11,7 +11,7 @@ import { bind, bindList, columnNames, type Sql, sql } from './sql.ts'
 import type { CompactionStep } from './storage.ts'
 
 /**
- * Small lake files of a day become few large ones. A step reads some files of one day, writes their rows as one new
+ * Small lake files of a day become few large ones, and all are sorted. A step reads some files of one day, writes their rows as one new
  * file, and swaps the rows of the manifest in one short transaction; killed anywhere, the old files are the data or
  * the new one is.
  */
@@ -46,12 +46,12 @@ export async function compactStep(
   nowMicros: number,
   signal?: AbortSignal,
 ): Promise<CompactionStep | null> {
-  const small = sql`row_count <= ${bind('uint64', SMALL_ROWS_MAX)}`
+  const small = sql`(row_count <= ${bind('uint64', SMALL_ROWS_MAX)} OR is_sorted = false)`
   const files = await database.read(session =>
     session.plain(
       LAKE_FILE,
       sql`SELECT * FROM lake_file WHERE ${small} AND day IN (SELECT day FROM lake_file WHERE ${small} GROUP BY day
-        HAVING count(*) >= ${bind('int64', FILES_MIN)} OR (count(*) >= 2 AND max(created_at) <= ${bind('timestamp_us', nowMicros - QUIET)})
+        HAVING count(*) >= ${bind('int64', FILES_MIN)} OR ((count(*) >= 2 OR NOT bool_and(is_sorted IS DISTINCT FROM false)) AND max(created_at) <= ${bind('timestamp_us', nowMicros - QUIET)})
         ORDER BY count(*) DESC LIMIT ${bind('int64', DAYS_PER_STEP_MAX)})`,
     ),
   )
@@ -88,19 +88,26 @@ export async function compactStep(
 /**
  * The small files of one day that are worth a merge: from the smallest upwards, as many as one step may hold. None of them
  * is larger than all smaller ones together, so that a row is written again about as often as the files double, and
- * not with each group that is counted. The day with most files comes first.
+ * not with each group that is counted. The day with most files comes first; when there is none left, a file of a quiet day
+ * that is not sorted yet is written again by itself, however large it is.
  */
 export function chooseFiles(files: readonly LakeFile[], nowMicros: number): LakeFile[] | null {
   const days = new Map<number, LakeFile[]>()
   for (const file of files) days.set(file.day, [...(days.get(file.day) ?? []), file])
+  const isQuietDay = (ofDay: readonly LakeFile[]) => ofDay.every(({ created_at }) => created_at <= nowMicros - QUIET)
   const choices = [...days.values()].map(ofDay => {
-    const isQuiet = ofDay.every(({ created_at }) => created_at <= nowMicros - QUIET)
-    const chosen = smallest(ofDay)
+    const isQuiet = isQuietDay(ofDay)
+    const chosen = smallest(ofDay.filter(({ row_count }) => row_count <= SMALL_ROWS_MAX))
     if (!isQuiet) while (chosen.length > 1 && isLargerThanRest(chosen)) chosen.pop()
     return chosen.length >= (isQuiet ? 2 : FILES_MIN) ? chosen : []
   })
   const best = choices.reduce((a, b) => (b.length > a.length ? b : a), [])
-  return best.length > 0 ? best : null
+  if (best.length > 0) return best
+  const unsorted = [...days.values()]
+    .filter(isQuietDay)
+    .flat()
+    .find(file => file.is_sorted === false)
+  return unsorted ? [unsorted] : null
 }
 
 function smallest(files: readonly LakeFile[]): LakeFile[] {

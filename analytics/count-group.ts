@@ -7,12 +7,12 @@ import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { addSpans } from './coverage.ts'
 import type { Database, Session } from './database.ts'
 import type { Geography } from './geography.ts'
-import { FlowGroup, flowsOfDay, GROUP_FLOWS, notWaiting, refused } from './group-flows.ts'
+import { FlowGroup, flowsOfDay, notWaiting, refused } from './group-flows.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
 import { findOverlaps } from './overlaps.ts'
 import { findContent, findReceiptRow, receiptState } from './receipts.ts'
-import { addStagedRollups, stageRollups } from './rollup.ts'
+import { addRollups } from './rollup.ts'
 import type { PlainRow } from './rows.ts'
 import { addStagedSourceEconomies, stageSourceEconomies } from './source-economy.ts'
 import { bind, sql } from './sql.ts'
@@ -68,11 +68,11 @@ export async function countGroup(engine: CountingEngine, uploads: readonly Parse
     const held = await findOverlaps(session, engine.lake, counted, group.accepted)
     for (const index of held.keys()) await group.exclude(index)
     files = await writeFiles(engine, session)
-    await stageRollups(session, GROUP_FLOWS)
+    await checkSums(session, files)
     await stageSourceEconomies(session, engine.geography)
     await database.transaction(async () => {
       await insertRows(session, 'lake_file', LAKE_FILE, files)
-      await addStagedRollups(session)
+      await addRollups(session, 'group')
       await addStagedSourceEconomies(session)
       for (const [index, upload] of counted.entries()) {
         // The content of one that is held is not in the numbers, so its duplicates in the group wait with it.
@@ -169,13 +169,30 @@ async function writeFiles({ lake, nowMicros }: CountingEngine, session: Session)
   const files: LakeFile[] = []
   try {
     for (const { day, ...expected } of days) {
-      files.push(await lake.write(session, day, flowsOfDay(day), expected, nowMicros()))
+      files.push(await lake.write(session, day, flowsOfDay(day), expected, nowMicros(), false))
     }
   } catch (error) {
     await lake.unlink(files.map(file => file.path))
     throw error
   }
   return files
+}
+
+/** What is added to the rollups must be the packets of the files. */
+async function checkSums(session: Session, files: readonly LakeFile[]): Promise<void> {
+  const expected = files.reduce((sum, { packet_count }) => sum + packet_count, 0)
+  for (const sums of [sql`group_source_hour`, sql`group_traffic_hour`]) {
+    const [row] = await session.plain(
+      { packet_count: LAKE_FILE.packet_count },
+      sql`SELECT coalesce(sum(packet_count::DOUBLE), 0)::UBIGINT AS packet_count FROM ${sums}`,
+    )
+    if (row!.packet_count !== expected) {
+      throw new TelescopeError(
+        'INTERNAL',
+        `hourly sums of a group: ${row!.packet_count} packets, ${expected} in its flows`,
+      )
+    }
+  }
 }
 
 async function commitUpload(session: Session, upload: ParsedUpload, nowMicros: number): Promise<void> {

@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { RECEIPT } from '../schemas/catalog.ts'
-import { physicalColumns, type Table } from '../schemas/column.ts'
+import { type PhysicalColumn, physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { FLOW, LAKE_FLOW } from '../schemas/flow.ts'
+import type { ParsedBatch } from '../schemas/parse-job.ts'
+import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from '../schemas/rollup.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import type { Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake } from './lake.ts'
 import { findReceiptRow } from './receipts.ts'
+import { sumRows } from './rollup.ts'
 import type { PlainRow } from './rows.ts'
 import { readSensors } from './sensors.ts'
 import { bind, columnDefinitions, columnNames, identifier, join, literal, type Sql, sql, typeName } from './sql.ts'
@@ -52,23 +55,36 @@ export class FlowGroup {
     this.#staged = staged
   }
 
-  /** @throws BATCH_INVALID with the details sensor and sha256, SENSOR_UNKNOWN, STORAGE_FAILED, DISK_FULL; INTERNAL when an upload has no receipt */
+  /**
+   * @throws BATCH_INVALID with the details sensor and sha256, SENSOR_UNKNOWN, STORAGE_FAILED, DISK_FULL; INTERNAL when an
+   *   upload has no receipt
+   */
   static async open(session: Session, lake: Lake, uploads: readonly ParsedUpload[]): Promise<FlowGroup> {
     const { accepted, numbered } = await numberUploads(session, uploads)
     const staged: string[] = []
-    const files: PlainRow<typeof GROUP_FILE>[] = []
+    const adopt = async (upload: ParsedUpload, path: string): Promise<string> => {
+      if (!(await isComplete(path))) throw refused(upload, 'a file of what was parsed is not complete')
+      const adopted = await lake.adopt(path, `${randomBytes(12).toString('hex')}.parquet`)
+      staged.push(adopted)
+      return adopted
+    }
+    const owners: PlainRow<typeof GROUP_FILE>[] = []
+    const files: Omit<ParsedBatch, 'metadata'>[] = []
     try {
-      for (const [upload, parsed] of uploads.entries()) {
-        for (const { path, metadata } of parsed.batches) {
+      for (const [number, upload] of uploads.entries()) {
+        for (const { path, sources, traffic, metadata } of upload.batches) {
           if (metadata.flows === 0) continue
-          if (!(await isComplete(path))) throw refused(parsed, 'the file of its flows is not complete')
-          files.push({ file_index: staged.length, upload })
-          staged.push(await lake.adopt(path, `${randomBytes(12).toString('hex')}.parquet`))
+          owners.push({ file_index: files.length, upload: number })
+          files.push({
+            path: await adopt(upload, path),
+            sources: await adopt(upload, sources),
+            traffic: await adopt(upload, traffic),
+          })
         }
       }
       await makeTable(session, 'group_upload', GROUP_UPLOAD, numbered)
-      await makeTable(session, 'group_file', GROUP_FILE, files)
-      await session.run(sql`CREATE OR REPLACE TEMP VIEW group_flow AS ${flowsOf(staged)}`)
+      await makeTable(session, 'group_file', GROUP_FILE, owners)
+      await makeViews(session, files)
       return new FlowGroup(session, lake, accepted, staged)
     } catch (error) {
       await lake.disown(staged)
@@ -76,12 +92,12 @@ export class FlowGroup {
     }
   }
 
-  /** Takes the flows of an upload out of the group. */
+  /** Takes the flows of an upload and their sums out of the group. */
   async exclude(upload: number): Promise<void> {
     await this.#session.run(sql`DELETE FROM group_file WHERE upload = ${bind('uint32', upload)}`)
   }
 
-  /** The flows cannot be read any more. */
+  /** Nothing can be read any more. */
   async close(): Promise<void> {
     await this.#lake.disown(this.#staged)
   }
@@ -124,18 +140,41 @@ async function makeTable<T extends Table>(session: Session, name: string, table:
   await insertRows(session, name, table, rows)
 }
 
-/** A view takes no bound values; the names are ours. */
-function flowsOf(files: readonly string[]): Sql {
-  const columns = columnNames(physicalColumns(FLOW))
+/** The columns of LAKE_FLOW with the number in the group, and the sums by the names that `addRollups` takes. */
+async function makeViews(session: Session, files: readonly Omit<ParsedBatch, 'metadata'>[]): Promise<void> {
+  const flows = rowsOf(
+    physicalColumns(FLOW),
+    files.map(({ path }) => path),
+    sql`upload, sensor, telescope_epoch, upload_id`,
+  )
+  await session.run(sql`CREATE OR REPLACE TEMP VIEW group_flow AS ${flows}`)
+  const sums = [
+    ['group_source_hour', SOURCE_HOUR, files.map(({ sources }) => sources)],
+    ['group_traffic_hour', TRAFFIC_HOUR, files.map(({ traffic }) => traffic)],
+  ] as const
+  for (const [name, table, paths] of sums) {
+    const columns = physicalColumns(table).filter(column => column.name !== 'sensor')
+    await session.run(sql`CREATE OR REPLACE TEMP VIEW ${identifier(name)} AS ${rowsOf(columns, paths, sql`sensor`)}`)
+  }
+  const sensors = sumRows(SENSOR_HOUR, sql`SELECT * FROM group_traffic_hour`)
+  await session.run(sql`CREATE OR REPLACE TEMP VIEW group_sensor_hour AS ${sensors}`)
+}
+
+/**
+ * Rows of files whose place in the list says whose they are. A view takes no bound values; the names are ours.
+ * @param ours columns of group_file and group_upload that go with each row
+ */
+function rowsOf(columns: readonly PhysicalColumn[], files: readonly string[], ours: Sql): Sql {
+  const names = columnNames(columns)
   const none = join(
-    physicalColumns(FLOW).map(({ name, type }) => sql`NULL::${typeName(type)} AS ${identifier(name)}`),
+    columns.map(({ name, type }) => sql`NULL::${typeName(type)} AS ${identifier(name)}`),
     ', ',
   )
   const rows =
     files.length === 0
       ? sql`SELECT 0::UBIGINT AS file_index, ${none} WHERE false`
-      : sql`SELECT file_index, ${columns} FROM read_parquet([${join(files.map(literal), ', ')}])`
-  return sql`SELECT upload, sensor, telescope_epoch, upload_id, ${columns} FROM (${rows}) AS flow
+      : sql`SELECT file_index, ${names} FROM read_parquet([${join(files.map(literal), ', ')}])`
+  return sql`SELECT ${ours}, ${names} FROM (${rows}) AS parsed
     JOIN group_file USING (file_index) JOIN group_upload USING (upload)`
 }
 

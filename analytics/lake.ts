@@ -71,6 +71,7 @@ export class Lake {
    * @param day Unix microseconds of the start of the day
    * @param rows SELECT of the columns of LAKE_FLOW, in that order
    * @param expected what the file must hold; read back from it before it gets its name
+   * @param isSorted false leaves the rows as they come: half the time, and twice the bytes until compaction sorts them
    * @throws STORAGE_FAILED, DISK_FULL
    */
   async write(
@@ -79,6 +80,7 @@ export class Lake {
     rows: Sql,
     expected: { readonly row_count: number; readonly packet_count: number },
     nowMicros: number,
+    isSorted = true,
   ): Promise<LakeFile> {
     const name = `${randomBytes(12).toString('hex')}.parquet`
     const staged = join(this.#folder, STAGING, name)
@@ -86,7 +88,7 @@ export class Lake {
     const final = join(this.#folder, path)
     try {
       await session.run(
-        sql`COPY (${rows} ORDER BY ${FILE_ORDER}) TO ${literal(staged)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE ${whole(ROW_GROUP_ROWS)})`,
+        sql`COPY (${isSorted ? sql`${rows} ORDER BY ${FILE_ORDER}` : rows}) TO ${literal(staged)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE ${whole(ROW_GROUP_ROWS)})`,
       )
       await this.sync(staged)
       const [counted] = await session.plain(
@@ -105,7 +107,7 @@ export class Lake {
       if (await mkdir(dirname(final), { recursive: true })) await this.sync(join(this.#folder, FLOWS))
       await rename(staged, final)
       await this.sync(dirname(final))
-      return { path, day, ...expected, byte_count: size, sha256, created_at: nowMicros }
+      return { path, day, ...expected, byte_count: size, sha256, created_at: nowMicros, is_sorted: isSorted }
     } catch (error) {
       await rm(staged, { force: true })
       throw this.#database.wrap(error)

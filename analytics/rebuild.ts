@@ -9,7 +9,7 @@ import { FlowGroup, flowsOfDay } from './group-flows.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
 import { receiptState } from './receipts.ts'
-import { addStagedRollups, deleteRollups, stageRollups } from './rollup.ts'
+import { addRollups, deleteRollups, stageRollups } from './rollup.ts'
 import { bind, bindList, columnDefinitions, columnNames, sql } from './sql.ts'
 import type { ParsedUpload } from './storage.ts'
 
@@ -85,7 +85,7 @@ export async function rebuildDay(
       await session.run(sql`DELETE FROM lake_file WHERE path IN (SELECT unnest(${bindList('text', paths)}))`)
       await insertRows(session, 'lake_file', LAKE_FILE, fresh)
       await deleteRollups(session, since, until)
-      await addStagedRollups(session)
+      await addRollups(session, 'staged')
       const before = files.reduce((sum, file) => sum + file.row_count, 0)
       const details = { uploads: number, flows_before: before, flows_after: counts!.row_count }
       const note = { actor, action: 'rebuild', subject: `day ${formatDay(day)}`, details }

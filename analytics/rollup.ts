@@ -21,25 +21,30 @@ export const ROLLUPS: Readonly<Record<string, Table>> = {
  * integers are exact as DOUBLE below 2^53, far above what uploads may hold, and take half the time of 128-bit ones.
  */
 export function rollupRows(table: Table, flows: Sql): Sql {
-  const keys = physicalColumns(withRole(table, 'key')).filter(column => column.name !== 'bucket_start')
+  return sql`${sumRows(table, sql`SELECT date_trunc('hour', interval_start) AS bucket_start, * FROM (${flows}) AS flows`)}
+    ORDER BY bucket_start, sensor`
+}
+
+/** Rows summed by the keys of a rollup, from anything with its columns. */
+export function sumRows(table: Table, rows: Sql): Sql {
+  const keys = columnNames(physicalColumns(withRole(table, 'key')))
   const sums = physicalColumns(withRole(table, 'measure')).map(
     column => sql`sum(${identifier(column.name)}::DOUBLE)::${typeName(column.type)} AS ${identifier(column.name)}`,
   )
-  return sql`SELECT date_trunc('hour', interval_start) AS bucket_start, ${columnNames(keys)}, ${join(sums, ', ')}
-    FROM (${flows}) AS flows GROUP BY date_trunc('hour', interval_start), ${columnNames(keys)} ORDER BY bucket_start, sensor`
+  return sql`SELECT ${keys}, ${join(sums, ', ')} FROM (${rows}) AS summed GROUP BY ${keys}`
 }
 
-/** Prepares what a group adds, as temporary tables, so that the transaction itself only copies. */
+/** Prepares rows as temporary tables, so that the transaction itself only copies. */
 export async function stageRollups(session: Session, flows: Sql): Promise<void> {
   for (const [name, table] of Object.entries(ROLLUPS)) {
-    await session.run(sql`CREATE OR REPLACE TEMP TABLE ${staged(name)} AS ${rollupRows(table, flows)}`)
+    await session.run(sql`CREATE OR REPLACE TEMP TABLE ${rowsFrom('staged', name)} AS ${rollupRows(table, flows)}`)
   }
 }
 
-/** Adds the staged rows, within the transaction of the session. */
-export async function addStagedRollups(session: Session): Promise<void> {
+/** Adds rows, within the transaction of the session: those that were staged, or those of its group. */
+export async function addRollups(session: Session, from: 'staged' | 'group'): Promise<void> {
   for (const name of Object.keys(ROLLUPS)) {
-    await session.run(sql`INSERT INTO ${identifier(name)} BY NAME SELECT * FROM ${staged(name)}`)
+    await session.run(sql`INSERT INTO ${identifier(name)} BY NAME SELECT * FROM ${rowsFrom(from, name)}`)
   }
 }
 
@@ -55,8 +60,9 @@ export async function deleteRollups(session: Session, since: Sql, until: Sql, wh
   }
 }
 
-function staged(name: string): Sql {
-  return identifier(`group_${name}`)
+/** Table or view of a session with the columns of a rollup. */
+function rowsFrom(from: 'staged' | 'group', name: string): Sql {
+  return identifier(`${from}_${name}`)
 }
 
 function withRole(table: Table, role: 'key' | 'measure'): Table {

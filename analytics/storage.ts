@@ -1,7 +1,7 @@
 import type { Answer, QueryName, QueryParameters } from '../schemas/api.ts'
 import type { AuditEntry, AuditNote } from '../schemas/audit.ts'
-import type { BatchMetadata } from '../schemas/batch.ts'
 import type { Receipt, ReceiptState, TokenRole, UploadKind } from '../schemas/catalog.ts'
+import type { ParsedBatch } from '../schemas/parse-job.ts'
 import type { SensorHealth } from '../schemas/sensor-health.ts'
 import type { SensorKey } from '../schemas/sensor-key.ts'
 import type { UploadSequence } from '../schemas/upload-sequence.ts'
@@ -280,7 +280,7 @@ export interface ParsedUpload {
   /** Set when the content was counted before: then there are no batches, and only the receipt changes. */
   readonly duplicate_of: string | null
   /** Files that our own child wrote. */
-  readonly batches: readonly { readonly path: string; readonly metadata: BatchMetadata }[]
+  readonly batches: readonly ParsedBatch[]
   readonly packets_read: number
   readonly packets_kept: number
   readonly drops: Readonly<Record<string, number>>

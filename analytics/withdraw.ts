@@ -9,7 +9,7 @@ import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
 import { lakeFlows } from './lake-flows.ts'
 import { findReceiptRow, readReceipt, receiptState } from './receipts.ts'
-import { addStagedRollups, deleteRollups, stageRollups } from './rollup.ts'
+import { addRollups, deleteRollups, stageRollups } from './rollup.ts'
 import { bind, bindList, columnNames, type Sql, sql } from './sql.ts'
 import type { UploadDecision } from './storage.ts'
 import { checkState } from './upload-state.ts'
@@ -75,7 +75,7 @@ export async function withdrawUpload(engine: WithdrawEngine, decision: UploadDec
       if (hours) {
         const ofSensor = sql`sensor = ${bind('text', sensor)}`
         await deleteRollups(session, timestamp(hours.since), timestamp(hours.until), ofSensor)
-        await addStagedRollups(session)
+        await addRollups(session, 'staged')
       }
       if (heir === null) await removeSpans(session, sensor, sha256)
       else await bequeath(session, sensor, sha256, heir)

@@ -59,7 +59,12 @@ export function orderedColumns(values: Readonly<Record<string, ColumnArray>>): r
   return columns
 }
 
+/** Zeros of the type of a column. */
+export function newColumn(column: PhysicalColumn, length = FLOWS_PER_RECORD_BATCH): ColumnArray {
+  return new (arrayType(column))(length)
+}
+
 /** New arrays for the columns of FLOW, for rows that come from outside. */
 export function emptyColumns(): Readonly<Record<string, ColumnArray>> {
-  return Object.fromEntries(COLUMNS.map(column => [column.name, new (arrayType(column))(FLOWS_PER_RECORD_BATCH)]))
+  return Object.fromEntries(COLUMNS.map(column => [column.name, newColumn(column)]))
 }

@@ -3,46 +3,62 @@ import { join } from 'node:path'
 import type { BatchMetadata } from '../schemas/batch.ts'
 import { physicalColumns } from '../schemas/column.ts'
 import { FLOW } from '../schemas/flow.ts'
-import { flowFileName } from '../schemas/parse-job.ts'
-import type { BatchSink, WrittenFlows } from './batch-sink.ts'
+import { type ParsedBatch, parsedFileNames } from '../schemas/parse-job.ts'
+import { SOURCE_HOUR, TRAFFIC_HOUR } from '../schemas/rollup.ts'
+import type { BatchSink } from './batch-sink.ts'
 import type { FlowColumn } from './flow-columns.ts'
+import { HourSums, sumColumns } from './hour-sums.ts'
 import { ParquetWriter } from './parquet-writer.ts'
 
 /**
- * The flows of a batch as the hub reads them: Parquet, so that its engine takes the file as it is and on all
- * processors. Nothing is made durable, since what was received is.
+ * The flows of a batch as the hub reads them, and their hourly sums: Parquet, so that its engine takes the files as they
+ * are and on all processors. Nothing is made durable, since what was received is.
  */
-export class FlowFileWriter implements BatchSink {
-  readonly #metadata: BatchMetadata
-  readonly #writer: ParquetWriter
+export class FlowFileWriter implements BatchSink<ParsedBatch> {
+  readonly #batch: ParsedBatch
+  readonly #flows: ParquetWriter
+  readonly #sums = new HourSums()
 
   /** @throws OUTPUT_UNWRITABLE, DISK_FULL */
   constructor(out: string, metadata: BatchMetadata) {
-    this.#metadata = metadata
-    this.#writer = new ParquetWriter(join(out, flowFileName(randomBytes(8).toString('hex'))), physicalColumns(FLOW))
+    const { path, sources, traffic } = parsedFileNames(randomBytes(8).toString('hex'))
+    this.#batch = { path: join(out, path), sources: join(out, sources), traffic: join(out, traffic), metadata }
+    this.#flows = new ParquetWriter(this.#batch.path, physicalColumns(FLOW))
   }
 
   writeRows(columns: readonly FlowColumn[], rowCount: number): void {
-    this.#writer.writeRows(
+    this.#flows.writeRows(
       columns.map(({ values }) => values),
       rowCount,
     )
+    this.#sums.add(columns, rowCount)
   }
 
   get byteCount(): number {
-    return this.#writer.byteCount
+    return this.#flows.byteCount
   }
 
-  finish(): WrittenFlows {
-    this.#writer.finish()
-    return { path: this.#writer.path, metadata: this.#metadata }
+  finish(): ParsedBatch {
+    const { sources, traffic } = this.#batch
+    this.#flows.finish()
+    const files = [
+      new ParquetWriter(sources, sumColumns(SOURCE_HOUR)),
+      new ParquetWriter(traffic, sumColumns(TRAFFIC_HOUR)),
+    ]
+    const rows = [this.#sums.sources(), this.#sums.traffic()]
+    for (const [index, file] of files.entries()) {
+      for (const { columns, rowCount } of rows[index]!) file.writeRows(columns, rowCount)
+      file.finish()
+    }
+    return this.#batch
   }
 
-  async finishLater(): Promise<WrittenFlows> {
+  async finishLater(): Promise<ParsedBatch> {
     return this.finish()
   }
 
+  /** The folder goes with its job, and what is half written in it. */
   discard(): void {
-    this.#writer.discard()
+    this.#flows.discard()
   }
 }

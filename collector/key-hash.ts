@@ -45,6 +45,15 @@ export function hashVictim(word0: number, word1: number, word2: number, word3: n
   return (product(word0, C0, C1) + product(word1, C2, C3) + product(word2, C4, C5) + product(word3, C6, C7)) | 0
 }
 
+/** The hash of any words, at most sixteen: each with the seeds of its place. */
+export function hashWords(words: Uint32Array, start: number, count: number): number {
+  let sum = 0
+  for (let word = 0; word < count; word++) {
+    sum += product(words[start + word]!, SEEDS[2 * word]!, SEEDS[2 * word + 1]!)
+  }
+  return finishHash(sum | 0)
+}
+
 /** Spreads a sum over all 32 bits, one to one; signed. */
 export function finishHash(sum: number): number {
   const mixed = Math.imul(sum ^ (sum >>> 15), 0x2c1b3c6d)

@@ -38,8 +38,7 @@ async function parseBatch(job: Extract<ParseJob, { kind: 'batch' }>): Promise<Pa
 async function answer(job: ParseJob): Promise<ParseAnswer> {
   try {
     const parsed = job.kind === 'capture' ? await parseCapture(job) : await parseBatch(job)
-    const batches = parsed.batches.map(({ path, metadata }) => ({ path, metadata }))
-    return { id: job.id, ok: true, ...parsed, batches }
+    return { id: job.id, ok: true, ...parsed }
   } catch (error) {
     return { id: job.id, ok: false, error: errorOf(error) }
   }

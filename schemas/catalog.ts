@@ -202,6 +202,13 @@ export const LAKE_FILE = {
     doc: 'SHA-256 of the file, hexadecimal, for verify; empty for files that were written before it was kept.',
   },
   created_at: { type: 'timestamp_us', role: 'note', sharing: 'withheld', doc: 'When it was committed.' },
+  is_sorted: {
+    type: 'boolean',
+    role: 'note',
+    sharing: 'withheld',
+    nullable: true,
+    doc: 'False while its flows stand as they came, which takes more room; compaction sorts them. Null in rows of versions that always sorted.',
+  },
 } as const satisfies Table
 
 export const SPAN_BASES = ['declared', 'inferred'] as const

@@ -12,7 +12,7 @@ export type ParseJob =
       readonly kind: 'capture'
       /** The bytes as sent. */
       readonly input: string
-      /** An empty folder of the hub; the child leaves files there that `isFlowFileName` is true of. */
+      /** An empty folder of the hub; the child leaves files there that `isParsedFileName` is true of. */
       readonly out: string
       readonly sensor: string
       readonly telescope: string
@@ -35,7 +35,7 @@ export type ParseAnswer =
       readonly ok: true
       /** SHA-256 of the decompressed content; of a batch that is its name, however it was sent. */
       readonly content_sha256: string
-      readonly batches: readonly { readonly path: string; readonly metadata: BatchMetadata }[]
+      readonly batches: readonly ParsedBatch[]
       /** For a capture; its `error` says what was damaged, and what could be read is in the batches. */
       readonly capture: CaptureSummary | null
     }
@@ -45,11 +45,24 @@ export type ParseAnswer =
       readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: ErrorDetails }
     }
 
-/** Name of a Parquet file with the columns of FLOW that the child leaves. */
-export function flowFileName(id: string): string {
-  return `${id}.parquet`
+/** What the child leaves of a batch: Parquet files, and what the batch says of itself. */
+export interface ParsedBatch {
+  /** The columns of FLOW. */
+  readonly path: string
+  /** The columns of SOURCE_HOUR and TRAFFIC_HOUR but the sensor: sums of these flows. */
+  readonly sources: string
+  readonly traffic: string
+  readonly metadata: BatchMetadata
 }
 
-export function isFlowFileName(name: string): boolean {
-  return /^[0-9a-f]{16}\.parquet$/.test(name)
+/**
+ * Names of the files of a batch.
+ * @param id sixteen hexadecimal digits
+ */
+export function parsedFileNames(id: string): Omit<ParsedBatch, 'metadata'> {
+  return { path: `${id}.parquet`, sources: `${id}-sources.parquet`, traffic: `${id}-traffic.parquet` }
+}
+
+export function isParsedFileName(name: string): boolean {
+  return /^[0-9a-f]{16}(-sources|-traffic)?\.parquet$/.test(name)
 }

@@ -2,7 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { TelescopeError } from '../../schemas/errors.ts'
-import { isFlowFileName, type ParseAnswer, type ParseJob } from '../../schemas/parse-job.ts'
+import { isParsedFileName, type ParseAnswer, type ParseJob } from '../../schemas/parse-job.ts'
 import { PARSE_LIMITS, ParseChildProcess, type ParseLimits } from './parse-child-process.ts'
 
 /** A job whose child died is tried this often; then the upload is at fault, not the moment. */
@@ -104,5 +104,6 @@ export class ParsePool {
 /** The child has seen hostile bytes: it may name no file but those it was to write. */
 function isAnswerTo(answer: ParseAnswer, id: number, out: string): boolean {
   if (answer?.id !== id) return false
-  return !answer.ok || answer.batches.every(({ path }) => dirname(path) === out && isFlowFileName(basename(path)))
+  const isOurs = (path: string): boolean => dirname(path) === out && isParsedFileName(basename(path))
+  return !answer.ok || answer.batches.every(({ path, sources, traffic }) => [path, sources, traffic].every(isOurs))
 }

@@ -195,13 +195,46 @@ describe('merging small files', () => {
   })
 })
 
+test('a file of a quiet day is sorted once, with the same rows', async () => {
+  const data = temporaryFolder()
+  const storage = await openStorage({ data, geography: TEST_GEOGRAPHY, now: () => TEST_NOW + 7 * 3_600_000 })
+  await storage.addSensor(ALPHA)
+  const flows = [9, 3, 7, 1].map(host => ({ time: DAY, src: `198.18.0.${host}` }))
+  await receiveAndCount(storage, [testUpload(temporaryFolder(), { sensor: 'alpha', flows })])
+  const before = { rows: await rowsOf(data), answers: await answers(storage), files: lakeFiles(data) }
+  expect(await compactAll(storage)).toBe(0)
+  await storage.close()
+
+  const later = await openStorage({ data, geography: TEST_GEOGRAPHY, now: () => TEST_NOW + 14 * 3_600_000 })
+  expect(await compactAll(later)).toBe(1)
+  expect(await answers(later)).toEqual(before.answers)
+  const [sorted] = lakeFiles(data).filter(name => !before.files.includes(name))
+  expect(await rowsOf(data, [sorted!])).toEqual(before.rows)
+  expect(await hostsInOrder(data, sorted!)).toEqual([1, 3, 7, 9])
+  expect(await hostsInOrder(data, before.files[0]!)).toEqual([9, 3, 7, 1])
+  await later.close()
+})
+
+async function hostsInOrder(data: string, name: string): Promise<number[]> {
+  const instance = await DuckDBInstance.create(':memory:')
+  const connection = await instance.connect()
+  const file = join(data, 'lake', name)
+  const reader = await connection.runAndReadAll(
+    `SELECT (src_addr_low & 255)::INT FROM '${file}' ORDER BY file_row_number`,
+  )
+  const hosts = reader.getRows().map(([host]) => host as number)
+  connection.closeSync()
+  instance.closeSync()
+  return hosts
+}
+
 async function rowsIn(storage: Storage): Promise<number> {
   const range = { since: '2026-11-20T00:00:00Z', until: '2026-11-21T00:00:00Z' }
   return (await storage.query('flows', range, EVERYTHING)).rows.length
 }
 
 describe('which files are merged', () => {
-  const file = (index: number, row_count: number, age = 0): LakeFile => ({
+  const file = (index: number, row_count: number, age = 0, is_sorted = true): LakeFile => ({
     path: `flows/day=2026-11-20/${String(index).padStart(4, '0')}.parquet`,
     day: DAY * 1e6,
     row_count,
@@ -209,6 +242,7 @@ describe('which files are merged', () => {
     packet_count: row_count,
     byte_count: row_count * 10,
     created_at: TEST_NOW * 1000 - age * 3_600_000_000,
+    is_sorted,
   })
   const many = (count: number, rows: number, age?: number) =>
     Array.from({ length: count }, (_, index) => file(index, rows, age))
@@ -218,6 +252,9 @@ describe('which files are merged', () => {
     ['sixteen are enough', many(16, 10), 16],
     ['two are enough on a quiet day', many(2, 10, 7), 2],
     ['one is never merged', many(1, 10, 7), 0],
+    ['one that is not sorted is, on a quiet day', [file(0, 10, 7), file(1, 4_000_000, 7, false)], 1],
+    ['and waits while the day still gets files', [file(0, 10, 0), file(1, 4_000_000, 7, false)], 0],
+    ['merging comes before it', [...many(2, 10, 7), file(9, 4_000_000, 7, false)], 2],
     ['a large one waits until the small ones are as large together', [...many(16, 10), file(99, 161)], 16],
     ['then it is one of them', [...many(16, 10), file(99, 160)], 17],
     ['no more rows than one step can sort', many(20, 1_000_000, 7), 6],

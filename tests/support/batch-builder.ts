@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DataType } from 'apache-arrow'
@@ -6,11 +6,12 @@ import type { ParsedUpload } from '../../analytics/storage.ts'
 import { arrow } from '../../collector/arrow.ts'
 import { arrowSchema } from '../../collector/arrow-schema.ts'
 import { emptyColumns, orderedColumns } from '../../collector/flow-columns.ts'
-import { ParquetWriter } from '../../collector/parquet-writer.ts'
+import { FlowFileWriter } from '../../collector/flow-file-writer.ts'
 import { parseAddress, splitAddress } from '../../schemas/address.ts'
 import { BATCH_METADATA_KEY, type BatchMetadata, batchFileName } from '../../schemas/batch.ts'
 import type { ListenedSpan } from '../../schemas/coverage.ts'
 import { FLOW, SCHEMA_VERSION } from '../../schemas/flow.ts'
+import type { ParsedBatch } from '../../schemas/parse-job.ts'
 import { TRAFFIC_CLASSES, type TrafficClass } from '../../schemas/protocol.ts'
 import { INTERVAL_SECONDS, MICROSECONDS } from '../../schemas/time.ts'
 
@@ -126,10 +127,10 @@ function columnValues(type: DataType, name: string, flows: readonly TestFlow[]) 
   return values
 }
 
-/** Writes the flows as the parsing child does. */
-function writeTestFlows(out: string, name: string, flows: readonly TestFlow[]): string {
+/** What the parsing child leaves of a batch. */
+function writeParsed(out: string, metadata: BatchMetadata, flows: readonly TestFlow[]): ParsedBatch {
   const columns = orderedColumns(emptyColumns())
-  const writer = new ParquetWriter(join(out, `${name}.parquet`), columns)
+  const writer = new FlowFileWriter(out, metadata)
   for (let from = 0; from < flows.length; from += ROWS_PER_RECORD_BATCH) {
     const part = flows.slice(from, from + ROWS_PER_RECORD_BATCH)
     for (const { name: column, values } of columns) {
@@ -139,25 +140,20 @@ function writeTestFlows(out: string, name: string, flows: readonly TestFlow[]): 
         values[row] = wide ? value : Number(value)
       })
     }
-    writer.writeRows(
-      columns.map(({ values }) => values),
-      part.length,
-    )
+    writer.writeRows(columns, part.length)
   }
-  writer.finish()
-  return writer.path
+  return writer.finish()
 }
 
 /** The upload whose only batch this is; its identity is the hash of the batch. */
 export function testUpload(out: string, batch: TestBatch): ParsedUpload {
   const { sha256, metadata } = writeTestBatch(out, batch)
-  const path = writeTestFlows(out, randomUUID(), batch.flows)
   return {
     sensor: batch.sensor,
     sha256,
     content_sha256: sha256,
     duplicate_of: null,
-    batches: [{ path, metadata }],
+    batches: [writeParsed(out, metadata, batch.flows)],
     packets_read: metadata.packets_read,
     packets_kept: metadata.packets_kept,
     drops: {},
