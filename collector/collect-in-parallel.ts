@@ -1,12 +1,14 @@
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs'
 import { type CaptureSummary, type CaptureWarning, PACKETS_PER_BATCH_MAX } from '../schemas/batch.ts'
 import type { DropReason } from '../schemas/drop-reason.ts'
+import type { ParsedBatch } from '../schemas/parse-job.ts'
 import { DAY_SECONDS } from '../schemas/time.ts'
+import { collectorFor } from './batch-form.ts'
 import { offTelescope } from './capture-summary.ts'
 import type { ClockWatch } from './clock-watch.ts'
-import { Collector, type CollectorOptions, latestSecond } from './collector.ts'
+import { type CollectorOptions, latestSecond } from './collector.ts'
 import { type PlannedCapture, plannableHeader, planSegments } from './plan-segments.ts'
-import type { CountedSegment, Segment } from './segment.ts'
+import type { BatchForm, CountedSegment, Segment } from './segment.ts'
 import { SegmentPool } from './segment-pool.ts'
 
 /** Below this much of captures a second thread takes longer to start than it saves. */
@@ -18,6 +20,8 @@ export interface ParallelResult {
   readonly flows: number
   readonly batches: number
   readonly bytesRead: number
+  /** Empty unless that form was asked for. */
+  readonly parsed: readonly ParsedBatch[]
 }
 
 /**
@@ -49,7 +53,8 @@ export function plannable(paths: readonly string[], threads: number): readonly P
 }
 
 /**
- * Counts the captures with several threads. The batches are those that one thread would write, byte for byte.
+ * Counts the captures with several threads. The batches are those that one thread would write, byte for byte; in the
+ * hub's form they are in no order.
  * @param onProgress told the bytes and packets so far
  * @throws OUTPUT_UNWRITABLE, DISK_FULL
  */
@@ -58,6 +63,7 @@ export async function collectInParallel(
   captures: readonly PlannedCapture[],
   threads: number,
   onProgress: (bytes: number, packets: number) => void,
+  form: BatchForm = 'batch',
 ): Promise<ParallelResult> {
   const secondsMax = latestSecond()
   const clocks: ClockWatch[] = []
@@ -74,8 +80,8 @@ export async function collectInParallel(
   const results: CountedSegment[] = []
   let packets = 0
   let bytes = 0
-  const pool = new SegmentPool({ ...options, secondsMax }, threads)
-  const flows = await pool.run(remembered, (place, counted) => {
+  const pool = new SegmentPool({ ...options, secondsMax }, form, threads)
+  const written = await pool.run(remembered, (place, counted) => {
     results[place] = counted
     for (const summary of counted.summaries) packets += summary.packets_read
     for (const { range } of planned[place]!.parts) bytes += range.end === null ? 0 : range.end - range.start
@@ -83,10 +89,12 @@ export async function collectInParallel(
   })
   const batches = results.reduce((sum, counted) => sum + counted.batches, 0)
   const empty = batches > 0 ? results.flatMap(counted => counted.emptyBatches) : []
-  if (empty.length > 0) new Collector(options).writeEmptyBatches(empty)
+  const rest = collectorFor(options, form)
+  if (empty.length > 0) rest.collector.writeEmptyBatches(empty)
   return {
     summaries: clocks.map(({ warnings }, capture) => joinSummaries(planned, results, capture, warnings)),
-    flows,
+    flows: written.flows,
+    parsed: [...written.parsed, ...rest.parsed()],
     batches: batches + empty.length,
     bytesRead: captures.reduce((sum, { descriptor }) => sum + fstatSync(descriptor).size, 0),
   }

@@ -127,7 +127,7 @@ async function collectInOrder(
     progress.clear()
     stop.release()
   }
-  return { summaries, flows: collector.flows, batches: collector.batches.length, bytesRead }
+  return { summaries, flows: collector.flows, batches: collector.batches.length, bytesRead, parsed: [] }
 }
 
 /** A capture that could be read in part is no error, and its summary has no place for numbers of link types. */

@@ -1,10 +1,15 @@
 import { createHash } from 'node:crypto'
+import { closeSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { parseTelescope } from '../schemas/address.ts'
+import type { BatchMetadata } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import type { ParseAnswer, ParseJob } from '../schemas/parse-job.ts'
-import { Collector } from './collector.ts'
+import { collectInParallel, plannable } from './collect-in-parallel.ts'
+import { Collector, type CollectorOptions } from './collector.ts'
 import { FlowFileWriter } from './flow-file-writer.ts'
 import { parseKey } from './key-file.ts'
+import type { PlannedCapture } from './plan-segments.ts'
 import { rewriteBatch } from './rewrite-batch.ts'
 
 /**
@@ -12,22 +17,44 @@ import { rewriteBatch } from './rewrite-batch.ts'
  * they come, and answers each; only its own death leaves one without an answer. It ends when the hub does.
  */
 
+/** More than this gain nothing while the hub counts beside it. */
+const THREADS = Math.min(availableParallelism(), 4)
+
 type ParsedJob = Omit<Extract<ParseAnswer, { ok: true }>, 'id' | 'ok'>
 
 async function parseCapture(job: Extract<ParseJob, { kind: 'capture' }>): Promise<ParsedJob> {
-  const content = createHash('sha256')
-  const collector = new Collector({
+  const options = {
     sensor: job.sensor,
     telescope: parseTelescope(job.telescope),
     telescopeEpoch: job.telescope_epoch,
     key: parseKey(job.key, 'key of the sensor'),
     out: job.out,
-    openBatch: metadata => new FlowFileWriter(job.out, metadata),
+  }
+  const planned = plannable([job.input], THREADS)
+  if (planned !== null) return await parseInParallel(job.sha256, options, planned)
+  const content = createHash('sha256')
+  const collector = new Collector({
+    ...options,
+    openBatch: (metadata: BatchMetadata) => new FlowFileWriter(job.out, metadata),
   })
   const { summary } = await collector.read(job.input, { onBytes: chunk => content.update(chunk) })
   await collector.finish()
   // The path of the upload at the hub is nobody's business.
   return { content_sha256: content.digest('hex'), batches: collector.batches, capture: { ...summary, path: '' } }
+}
+
+/** A plain capture, large enough: its content is what was sent. */
+async function parseInParallel(
+  sha256: string,
+  options: CollectorOptions,
+  captures: readonly PlannedCapture[],
+): Promise<ParsedJob> {
+  try {
+    const { summaries, parsed } = await collectInParallel(options, captures, THREADS, () => {}, 'parsed')
+    return { content_sha256: sha256, batches: parsed, capture: { ...summaries[0]!, path: '' } }
+  } finally {
+    for (const { descriptor } of captures) closeSync(descriptor)
+  }
 }
 
 async function parseBatch(job: Extract<ParseJob, { kind: 'batch' }>): Promise<ParsedJob> {

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { TelescopeError } from '../schemas/errors.ts'
 import type { CollectorOptions } from './collector.ts'
-import type { CountedSegment, Segment, SegmentAnswer } from './segment.ts'
+import type { BatchForm, CountedSegment, Segment, SegmentAnswer, WrittenSegments } from './segment.ts'
 import { removeOwn } from './unfinished-batches.ts'
 
 /** Segments that a thread has been given: one that it counts, and one so that it need not wait for the next. */
@@ -10,29 +10,37 @@ const AHEAD = 2
 /** Threads that count the segments of a run between them. */
 export class SegmentPool {
   readonly #options: CollectorOptions
+  readonly #form: BatchForm
   readonly #threads: number
 
-  constructor(options: CollectorOptions, threads: number) {
+  constructor(options: CollectorOptions, form: BatchForm, threads: number) {
     this.#options = options
+    this.#form = form
     this.#threads = threads
   }
 
   /**
    * Counts all segments; they may end in any order.
    * @param onCounted told of each, with its place in the order of the run
-   * @returns flows in all batches, which are durable then
+   * @returns what is in all batches, which are durable then when they are files to send
    * @throws what a thread met: OUTPUT_UNWRITABLE, DISK_FULL
    */
-  async run(segments: Iterator<Segment>, onCounted: (place: number, counted: CountedSegment) => void): Promise<number> {
+  async run(
+    segments: Iterator<Segment>,
+    onCounted: (place: number, counted: CountedSegment) => void,
+  ): Promise<WrittenSegments> {
     let places = 0
     const next = (): { segment: Segment; place: number } | null => {
       const { value, done } = segments.next()
       return done === true ? null : { segment: value, place: places++ }
     }
-    const threads = Array.from({ length: this.#threads }, () => new SegmentThread(this.#options))
+    const threads = Array.from({ length: this.#threads }, () => new SegmentThread(this.#options, this.#form))
     try {
-      const flows = await Promise.all(threads.map(thread => thread.run(next, onCounted)))
-      return flows.reduce((sum, count) => sum + count, 0)
+      const written = await Promise.all(threads.map(thread => thread.run(next, onCounted)))
+      return {
+        flows: written.reduce((sum, { flows }) => sum + flows, 0),
+        parsed: written.flatMap(({ parsed }) => parsed),
+      }
     } catch (error) {
       await Promise.all(threads.map(thread => thread.stop()))
       // The others were in the midst of their batches.
@@ -49,14 +57,14 @@ class SegmentThread {
   /** Places of the segments that it was given and has not answered. */
   readonly #given: number[] = []
 
-  constructor(options: CollectorOptions) {
-    this.#worker = new Worker(new URL('./segment-worker.js', import.meta.url), { workerData: options })
+  constructor(options: CollectorOptions, form: BatchForm) {
+    this.#worker = new Worker(new URL('./segment-worker.js', import.meta.url), { workerData: { options, form } })
   }
 
   run(
     next: () => { segment: Segment; place: number } | null,
     onCounted: (place: number, counted: CountedSegment) => void,
-  ): Promise<number> {
+  ): Promise<WrittenSegments> {
     let isAsked = true
     const give = (): void => {
       while (isAsked && this.#given.length < AHEAD) {
@@ -69,7 +77,7 @@ class SegmentThread {
     return new Promise((resolve, reject) => {
       this.#worker.on('error', reject)
       this.#worker.on('message', (answer: SegmentAnswer) => {
-        if ('flows' in answer) resolve(answer.flows)
+        if ('written' in answer) resolve(answer.written)
         else if ('error' in answer) {
           reject(new TelescopeError(answer.error.code, answer.error.message, answer.error.details))
         } else {

@@ -1,14 +1,16 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { TelescopeError } from '../schemas/errors.ts'
-import { Collector, type CollectorOptions } from './collector.ts'
-import type { Segment, SegmentAnswer } from './segment.ts'
+import { collectorFor } from './batch-form.ts'
+import type { CollectorOptions } from './collector.ts'
+import type { BatchForm, Segment, SegmentAnswer } from './segment.ts'
 
 /**
  * A thread that counts segments, one after the other, and writes their batches; started by SegmentPool. An empty message
  * is the last: it is answered when all batches are durable.
  */
 const port = parentPort!
-const collector = new Collector(workerData as CollectorOptions)
+const { options, form } = workerData as { options: CollectorOptions; form: BatchForm }
+const { collector, parsed } = collectorFor(options, form)
 let work: Promise<void> = Promise.resolve()
 
 port.on('message', (segment: Segment | null) => {
@@ -19,7 +21,7 @@ async function attempt(segment: Segment | null): Promise<SegmentAnswer> {
   try {
     if (segment !== null) return { counted: await collector.count(segment) }
     await collector.settle()
-    return { flows: collector.flows }
+    return { written: { flows: collector.flows, parsed: parsed() } }
   } catch (error) {
     if (!(error instanceof TelescopeError)) throw error
     const { code, message, details } = error

@@ -1,5 +1,6 @@
 import type { BatchMetadata, CaptureSummary } from '../schemas/batch.ts'
 import type { ErrorCode, ErrorDetails } from '../schemas/errors.ts'
+import type { ParsedBatch } from '../schemas/parse-job.ts'
 
 /** Bytes of one classic pcap that are whole records. */
 export interface CaptureRange {
@@ -40,8 +41,17 @@ export interface CountedSegment {
   readonly emptyBatches: readonly BatchMetadata[]
 }
 
-/** What a thread says of a segment; at its end, how many flows it has written. */
+/** How the batches of a run are written: as files to send, or as the hub reads them. */
+export type BatchForm = 'batch' | 'parsed'
+
+/** What threads have written; `parsed` is empty unless that is the form. */
+export interface WrittenSegments {
+  readonly flows: number
+  readonly parsed: readonly ParsedBatch[]
+}
+
+/** What a thread says of a segment; at its end, what it has written. */
 export type SegmentAnswer =
   | { readonly counted: CountedSegment }
-  | { readonly flows: number }
+  | { readonly written: WrittenSegments }
   | { readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: ErrorDetails } }

@@ -10,6 +10,8 @@ export type ParseJob =
   | {
       readonly id: number
       readonly kind: 'capture'
+      /** Of the bytes as sent, which the hub has checked. */
+      readonly sha256: string
       /** The bytes as sent. */
       readonly input: string
       /** An empty folder of the hub; the child leaves files there that `isParsedFileName` is true of. */

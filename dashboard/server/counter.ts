@@ -14,6 +14,8 @@ const GROUP_UPLOADS_MAX = 64
 const GROUP_BYTES_MAX = 256 * 2 ** 20
 /** Groups start at least this far apart under load, so that few small files reach the lake. */
 const GROUP_MILLISECONDS_MIN = 1000
+/** A group with so many flows makes no small file: the next need not wait. */
+const GROUP_FLOWS_LARGE = 65_536
 /** An upload that cannot be counted this often is at fault itself. */
 const COUNT_TRIES_MAX = 3
 /** How long to wait when the disk is full or the catalog refuses: longer each time, until it works again. */
@@ -96,7 +98,8 @@ export class Counter {
         await committing
         await this.#sleep(RETRY_MILLISECONDS[Math.min(this.#retries, RETRY_MILLISECONDS.length) - 1] ?? 0)
       } else if (taken === 0) await this.#sleep(null)
-      else if (taken < GROUP_UPLOADS_MAX) await this.#sleep(GROUP_MILLISECONDS_MIN - (performance.now() - started))
+      else if (taken < GROUP_UPLOADS_MAX && flowsOf(parsed) < GROUP_FLOWS_LARGE)
+        await this.#sleep(GROUP_MILLISECONDS_MIN - (performance.now() - started))
     }
     await committing
   }
@@ -218,6 +221,10 @@ function identity({ sensor, sha256 }: Receipt): string {
 
 function isNamed({ sensor, sha256 }: Receipt, { details }: TelescopeError): boolean {
   return details['sensor'] === sensor && details['sha256'] === sha256
+}
+
+function flowsOf(parsed: readonly Candidate[]): number {
+  return parsed.flatMap(({ upload }) => upload.batches).reduce((sum, { metadata }) => sum + metadata.flows, 0)
 }
 
 async function removeParsed(parsed: readonly Candidate[]): Promise<void> {

@@ -10,7 +10,7 @@ export async function parseUpload(
   storage: Storage,
   folder: DataFolder,
   pool: ParsePool,
-  { kind, sensor, byte_count }: Receipt,
+  { kind, sensor, sha256, byte_count }: Receipt,
   input: string,
 ): Promise<ParseResult> {
   const record = await storage.findSensor(sensor)
@@ -18,5 +18,5 @@ export async function parseUpload(
   const { telescope, telescope_epoch } = record
   if (kind === 'batch') return await pool.parse({ kind, input, sensor, telescope_epoch }, byte_count)
   const key = await readSensorKey(folder, sensor)
-  return await pool.parse({ kind, input, sensor, telescope, telescope_epoch, key }, byte_count)
+  return await pool.parse({ kind, input, sha256, sensor, telescope, telescope_epoch, key }, byte_count)
 }

@@ -8,7 +8,7 @@ import { Collector } from '../../collector/collector.ts'
 import { parseTelescope } from '../../schemas/address.ts'
 import type { ParseAnswer, ParseJob } from '../../schemas/parse-job.ts'
 import { ROOT } from '../support/external.ts'
-import { readBatch } from '../support/read-batch.ts'
+import { addUpFlows, readBatch } from '../support/read-batch.ts'
 import { readFlowFiles } from '../support/read-flow-file.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
 
@@ -18,6 +18,7 @@ const MODULE = `${ROOT}dist/collector/parse-child.js`
 const newFolder = temporaryFolders()
 const TELESCOPE = '198.19.1.0/24,2001:db8:2::/120'
 const KEY = '07'.repeat(32)
+const SENT = 'ab'.repeat(32)
 const FIXTURE = `${ROOT}fixtures/captures/masscan-syn-23.pcap`
 
 let child: ChildProcess
@@ -48,6 +49,7 @@ function parse(job: JobRequest): Promise<ParseAnswer> {
 
 const captureJob = (input: string, out = newFolder()): JobRequest => ({
   kind: 'capture',
+  sha256: SENT,
   input,
   out,
   sensor: 'test',
@@ -63,13 +65,17 @@ const batchJob = (input: string, sensor = 'test', epoch = 1): JobRequest => ({
   telescope_epoch: epoch,
 })
 
-async function ownBatch(): Promise<string> {
+async function ownBatches(capture: string): Promise<string[]> {
   const out = newFolder()
   const key = new Uint8Array(32).fill(7)
   const collector = new Collector({ sensor: 'test', telescope: parseTelescope(TELESCOPE), telescopeEpoch: 1, key, out })
-  await collector.read(FIXTURE)
+  await collector.read(capture)
   await collector.finish()
-  return collector.batches[0]!.path
+  return collector.batches.map(({ path }) => path)
+}
+
+async function ownBatch(): Promise<string> {
+  return (await ownBatches(FIXTURE))[0]!
 }
 
 function written(name: string, bytes: Uint8Array | string): string {
@@ -89,6 +95,20 @@ describe('a capture', () => {
     expect(await readFlowFiles(answer.batches.map(({ path }) => path))).toEqual(readBatch(own).rows)
     expect(answer.batches.map(({ metadata }) => metadata)).toEqual([readBatch(own).metadata])
     expect(answer.capture).toMatchObject({ packets_read: 64, packets_kept: 64, error: null, path: '' })
+  })
+
+  it('that is large enough for several threads gives the same flows', async () => {
+    const bytes = readFileSync(FIXTURE)
+    const [header, packets] = [bytes.subarray(0, 24), bytes.subarray(24)]
+    const times = Math.ceil((65 * 2 ** 20) / packets.length)
+    const input = written('large.pcap', Buffer.concat([header, ...Array<Buffer>(times).fill(packets)]))
+    const answer = await parse(captureJob(input))
+    const kept = times * 64
+    expect(answer).toMatchObject({ ok: true, content_sha256: SENT, capture: { packets_kept: kept, path: '' } })
+    if (!answer.ok) return
+    expect(answer.batches.length).toBeGreaterThan(2)
+    const own = (await ownBatches(input)).flatMap(path => readBatch(path).rows)
+    expect(addUpFlows(await readFlowFiles(answer.batches.map(({ path }) => path)))).toEqual(addUpFlows(own))
   })
 
   it('in gzip has the content hash of what is in it', async () => {
