@@ -399,6 +399,7 @@ describe.skipIf(!present)('the uploads page in Chromium', { timeout: 120_000 }, 
     await withdraw.click()
     // What changes nothing has the focus.
     await page.locator('dialog.withdraw button:focus', { hasText: 'Keep it' }).waitFor()
+    await page.locator('table.health a[href$="state=withdrawn"]', { hasText: /^1$/ }).waitFor()
     expect(await page.locator('dialog.withdraw').innerText()).toContain('50 packets')
     await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
