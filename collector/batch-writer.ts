@@ -9,8 +9,9 @@ import { arrow } from './arrow.ts'
 import { arrowSchema } from './arrow-schema.ts'
 import { fileError, syncDirectory } from './durable-file.ts'
 import type { FlowColumn } from './flow-columns.ts'
+import { unfinishedName } from './process-mark.ts'
 import { recordBatchPieces } from './record-batch.ts'
-import { BATCH_TEMPORARY_FOLDER, unfinishedName } from './unfinished-batches.ts'
+import { BATCH_TEMPORARY_FOLDER } from './unfinished-batches.ts'
 
 export interface WrittenBatch {
   readonly path: string
