@@ -99,14 +99,6 @@ export function bodyTooLarge(kind: UploadKind, bytes: number): TelescopeError {
   )
 }
 
-export function digestMismatch(expected: string, actual: string, byteCount: number): TelescopeError {
-  return new TelescopeError(
-    'DIGEST_MISMATCH',
-    `body has SHA-256 ${actual}, the request names ${expected}; it was changed on the way or is another file`,
-    { expected, actual, byte_count: byteCount },
-  )
-}
-
 /** What an error of a body or of its file means to whoever sends it. */
 export function bodyError(error: unknown, received: number, expected: number | null): unknown {
   const code = (error as NodeJS.ErrnoException).code

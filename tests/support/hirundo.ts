@@ -76,4 +76,9 @@ export async function until(what: string, done: () => Promise<boolean>, seconds 
     await new Promise(resolve => setTimeout(resolve, 100))
   }
   throw new Error(`${what}: still not so after ${seconds} s`)
+/** Where the link leads that `serve` has printed for its coordinator. */
+export function signInPath(hub: RunningHub): string {
+  return /\/sign-in#\S+/.exec(hub.output())![0]
+}
+
 }
