@@ -11,9 +11,16 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** Runs a command to its end, as a user would from a checkout. */
-export function hirundo(args: readonly string[], input?: Buffer): Promise<Ended> {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: 'pipe' })
+/**
+ * Runs a command to its end, as a user would from a checkout.
+ * @param env what it has besides our own environment
+ */
+export function hirundo(
+  args: readonly string[],
+  input?: Buffer,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: 'pipe', env: { ...process.env, ...env } })
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', text => (output.stdout += text))
   child.stderr.setEncoding('utf8').on('data', text => (output.stderr += text))
@@ -69,6 +76,11 @@ export async function startHirundo(args: readonly string[]): Promise<RunningHub>
   }
 }
 
+/** Where the link leads that `serve` has printed for its coordinator. */
+export function signInPath(hub: RunningHub): string {
+  return /\/sign-in#\S+/.exec(hub.output())![0]
+}
+
 /** Waits until `done` holds, and says what it waited for when it never does. */
 export async function until(what: string, done: () => Promise<boolean>, seconds = 60): Promise<void> {
   for (const end = Date.now() + seconds * 1000; Date.now() < end; ) {
@@ -76,9 +88,4 @@ export async function until(what: string, done: () => Promise<boolean>, seconds 
     await new Promise(resolve => setTimeout(resolve, 100))
   }
   throw new Error(`${what}: still not so after ${seconds} s`)
-/** Where the link leads that `serve` has printed for its coordinator. */
-export function signInPath(hub: RunningHub): string {
-  return /\/sign-in#\S+/.exec(hub.output())![0]
-}
-
 }
