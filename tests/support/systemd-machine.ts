@@ -94,8 +94,10 @@ class ControlGroup {
     return ['sh', '-ec', 'echo $$ > "$0/cgroup.procs"; exec "$@"', this.#path ?? '/nowhere', ...command]
   }
 
-  remove(): void {
+  /** @returns false while a process of it is still ending */
+  remove(): boolean {
     if (this.#path !== null) removeGroups(this.#path)
+    return this.#path === null || !existsSync(this.#path)
   }
 }
 
@@ -107,7 +109,7 @@ function removeGroups(path: string): void {
   try {
     rmdirSync(path)
   } catch {
-    // The last process of it is still ending; an empty group harms nobody.
+    // The last process of it is still ending.
   }
 }
 
@@ -172,7 +174,7 @@ export class SystemdMachine {
       this.#child.kill('SIGKILL')
       await ended
     }
-    this.#group.remove()
+    await until('all that it started has ended', async () => this.#group.remove())
     rmSync(this.#folder, { recursive: true, force: true })
   }
 }
