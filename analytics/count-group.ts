@@ -17,6 +17,7 @@ import type { PlainRow } from './rows.ts'
 import { addStagedSourceEconomies, stageSourceEconomies } from './source-economy.ts'
 import { bind, sql } from './sql.ts'
 import type { ParsedUpload } from './storage.ts'
+import { tooManyDays } from './too-many-days.ts'
 
 /**
  * From parsed uploads to numbers. First everything that takes time, beside the writers: load, Parquet files, sums, new
@@ -142,11 +143,11 @@ async function checkUploads(session: Session, uploads: readonly ParsedUpload[], 
     if (row.packet_count > PACKETS_PER_UPLOAD_MAX || row.byte_count > BYTES_PER_UPLOAD_MAX) {
       throw refused(upload, `${row.packet_count} packets of ${row.byte_count} bytes, more than can be`)
     }
-    if (row.day_count > DAYS_PER_UPLOAD_MAX) {
-      throw refused(upload, `packets of ${row.day_count} days, at most ${DAYS_PER_UPLOAD_MAX} are taken; set the clock`)
-    }
-    if (Number(row.interval_first) < 0 || Number(row.interval_last) > INTERVAL_START_MAX) {
+    const [first, last] = [Number(row.interval_first), Number(row.interval_last)]
+    if (first < 0 || last > INTERVAL_START_MAX)
       throw refused(upload, 'packets before 1970 or after 2255; set the clock')
+    if (row.day_count > DAYS_PER_UPLOAD_MAX) {
+      throw tooManyDays(upload, row.day_count, first / MICROSECONDS, last / MICROSECONDS)
     }
   }
 }

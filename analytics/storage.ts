@@ -298,5 +298,7 @@ export interface Overview {
   readonly received: number
   readonly counted: number
   readonly quarantined: number
+  readonly held: number
+  readonly withdrawn: number
   readonly geography: string
 }

@@ -39,7 +39,11 @@ const CONTENT_BYTES_MAX = 64 * 1024 * 1024
 export function readBatchBytes(path: string): Uint8Array {
   const { size } = statSync(path)
   if (size > BATCH_BYTES_MAX) {
-    throw new TelescopeError('BODY_TOO_LARGE', `batch: ${size} bytes, at most ${BATCH_BYTES_MAX} are read`, { size })
+    throw new TelescopeError(
+      'BODY_TOO_LARGE',
+      `batch: ${size} bytes, at most ${BATCH_BYTES_MAX} are read; let hirundo collect make smaller ones (--batch-seconds)`,
+      { size },
+    )
   }
   const bytes = readFileSync(path)
   return compressionOf(bytes, bytes.length)?.name === 'gzip' ? gunzip(bytes) : bytes

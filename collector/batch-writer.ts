@@ -10,8 +10,9 @@ import { arrowSchema } from './arrow-schema.ts'
 import type { BatchSink, WrittenFlows } from './batch-sink.ts'
 import { fileError, syncDirectory } from './durable-file.ts'
 import type { FlowColumn } from './flow-columns.ts'
+import { unfinishedName } from './process-mark.ts'
 import { recordBatchPieces } from './record-batch.ts'
-import { BATCH_TEMPORARY_FOLDER, unfinishedName } from './unfinished-batches.ts'
+import { BATCH_TEMPORARY_FOLDER } from './unfinished-batches.ts'
 
 export interface WrittenBatch extends WrittenFlows {
   readonly sha256: string

@@ -1,7 +1,20 @@
-import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { TelescopeError } from '../schemas/errors.ts'
+import { isAbandoned, unfinishedName } from './process-mark.ts'
+
+const TEMPORARY_ENDING = '.tmp'
 
 /** Makes names in a folder durable: creations, renames and removals up to now. */
 export function syncDirectory(path: string): void {
@@ -70,7 +83,34 @@ export function createFile(path: string, text: string): boolean {
 
 /** A name beside a file that no other process takes. */
 export function temporaryName(path: string): string {
-  return `${path}.${randomBytes(6).toString('hex')}.tmp`
+  return `${path}.${unfinishedName()}${TEMPORARY_ENDING}`
+}
+
+/** Removes what processes that were killed have left beside a file, where that can be: it may hold a secret. */
+export function removeLeftBeside(path: string): void {
+  const beginning = `${basename(path)}.`
+  try {
+    for (const name of readdirSync(dirname(path))) {
+      if (!name.startsWith(beginning) || !name.endsWith(TEMPORARY_ENDING)) continue
+      const left = join(dirname(path), name)
+      if (isAbandoned(name.slice(beginning.length, -TEMPORARY_ENDING.length), left)) rmSync(left, { force: true })
+    }
+  } catch {
+    // A folder that is not there, or that may only be read.
+  }
+}
+
+/**
+ * The text of a file of ours; null when there is none.
+ * @throws OUTPUT_UNWRITABLE
+ */
+export function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw fileError(error, path)
+  }
 }
 
 /** What an error of the file system means to the operator: a full disk, or a place that cannot be written. */

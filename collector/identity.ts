@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { isSensorId } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import type { HubKey } from '../schemas/sensor-key.ts'
-import { replaceFile, temporaryName } from './durable-file.ts'
+import { removeLeftBeside, replaceFile, temporaryName } from './durable-file.ts'
 import { parsePrivateKey, publicKeyId, type SigningKey } from './ed25519-key.ts'
 import { readSecret } from './key-file.ts'
 import { signRequest, type UnsignedRequest } from './request-signature.ts'
@@ -72,6 +72,7 @@ export function readIdentityFile(path: string): IdentityFile {
  * @throws OUTPUT_UNWRITABLE, DISK_FULL
  */
 export function replaceIdentityFile(path: string, file: IdentityFile): void {
+  removeLeftBeside(path)
   replaceFile(path, temporaryName(path), identityText(file))
 }
 

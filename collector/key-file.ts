@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { TelescopeError } from '../schemas/errors.ts'
-import { createFile } from './durable-file.ts'
+import { createFile, removeLeftBeside } from './durable-file.ts'
 
 const KEY_BYTES = 32
 
@@ -30,6 +30,7 @@ export function parseKey(text: string, name: string): Uint8Array {
  * @throws KEY_INVALID, also when other users can read the file; OUTPUT_UNWRITABLE, DISK_FULL
  */
 export function readOrCreateKey(path: string): { key: Uint8Array; created: boolean } {
+  removeLeftBeside(path)
   const made = randomBytes(KEY_BYTES)
   // Looked for first, so that a key in a folder that cannot be written is read.
   if (!existsSync(path) && createFile(path, `${made.toString('hex')}\n`)) {

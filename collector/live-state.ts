@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { batchFileName } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import type { BatchJournal, WrittenBatch } from './batch-writer.ts'
-import { fileError, replaceFile, syncDirectory } from './durable-file.ts'
+import { fileError, readIfThere, replaceFile, syncDirectory } from './durable-file.ts'
 import { type CaptureProgress, parseLiveState, type SavedState } from './live-state-text.ts'
 import { isRunning, ownProcess } from './process-life.ts'
 import { BATCH_TEMPORARY_FOLDER } from './unfinished-batches.ts'
@@ -99,13 +99,8 @@ export class LiveState implements BatchJournal {
   }
 
   #read(): SavedState | null {
-    let text: string
-    try {
-      text = readFileSync(this.#path, 'utf8')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-      throw fileError(error, this.#path)
-    }
+    const text = readIfThere(this.#path)
+    if (text === null) return null
     return parseLiveState(text, this.#path, this.#sensor)
   }
 

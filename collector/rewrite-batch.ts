@@ -78,7 +78,7 @@ function checkOrigin(
   if (metadata.sensor !== sensor) {
     throw new TelescopeError(
       'BATCH_SENSOR_MISMATCH',
-      `batch: it is of sensor ${metadata.sensor}, but ${sensor} sends it`,
+      `batch: it is of sensor "${metadata.sensor}", and "${sensor}" sends it; send it with the key or token of "${metadata.sensor}"`,
       { expected: sensor, actual: metadata.sensor },
     )
   }

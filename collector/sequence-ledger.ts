@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { batchFileName } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { GONE_MAX, type GoneNumbers, type UploadSequence } from '../schemas/upload-sequence.ts'
-import { fileError, replaceFile } from './durable-file.ts'
+import { readIfThere, replaceFile } from './durable-file.ts'
 import { isRunning, ownProcess, type ProcessIdentity } from './process-life.ts'
 
 interface SavedLedger {
@@ -141,13 +141,8 @@ export class SequenceLedger {
   }
 
   #read(): SavedLedger | null {
-    let text: string
-    try {
-      text = readFileSync(this.#path, 'utf8')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-      throw fileError(error, this.#path)
-    }
+    const text = readIfThere(this.#path)
+    if (text === null) return null
     let saved: Partial<SavedLedger> = {}
     try {
       saved = JSON.parse(text) as SavedLedger

@@ -230,6 +230,18 @@ export const QUERIES = {
         sharing: 'members',
         doc: 'Uploads that are counted although something was wrong with them: cut short, or without a packet for the telescope. The receipt says what.',
       },
+      held_count: {
+        type: 'uint32',
+        role: 'measure',
+        sharing: 'members',
+        doc: 'Uploads that wait for the operator to decide.',
+      },
+      withdrawn_count: {
+        type: 'uint32',
+        role: 'measure',
+        sharing: 'members',
+        doc: 'Uploads that the operator took out of the numbers.',
+      },
     },
   },
   coverage: {
@@ -363,7 +375,8 @@ export interface Status {
   readonly data_until: string | null
   /** Name and date of the geography table. */
   readonly geography: string
-  readonly uploads: { readonly received: number; readonly counted: number; readonly quarantined: number }
+  /** `received` is all of them, whatever became of them; what is in none of the others waits to be counted. */
+  readonly uploads: Readonly<Record<'received' | 'counted' | 'quarantined' | 'held' | 'withdrawn', number>>
   /** What the caller may do. */
   readonly role: 'anonymous' | 'sensor' | 'analyst' | 'coordinator'
 }

@@ -187,6 +187,11 @@ export const ERROR_CODES = {
     status: 409,
     doc: 'An upload holds traffic that another upload of the sensor holds, too; it waits until its operator accepts or withdraws it.',
   },
+  UPLOAD_DAYS_TOO_MANY: {
+    kind: 'input',
+    status: 422,
+    doc: 'The packets of an upload are of more than 400 days; it has to be split, or its clock was wrong.',
+  },
   UPLOAD_BYTES_GONE: { kind: 'input', status: 410, doc: 'The bytes of an upload are no longer kept.' },
   RECEIPT_INVALID: {
     kind: 'input',

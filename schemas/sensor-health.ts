@@ -55,12 +55,8 @@ export const SENSOR_HEALTH = {
     doc: 'Part of the last 7 days that it listened, from its beginning if that is later, 0 to 1.',
   },
   quarantined_count: QUERIES.sensors.row.quarantined_count,
-  held_count: {
-    type: 'uint32',
-    role: 'measure',
-    sharing: 'members',
-    doc: 'Uploads that wait for the operator to decide.',
-  },
+  held_count: QUERIES.sensors.row.held_count,
+  withdrawn_count: QUERIES.sensors.row.withdrawn_count,
 } as const satisfies Table
 
 /** A range of missing numbers. */

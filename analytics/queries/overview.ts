@@ -38,6 +38,8 @@ export async function readOverview(context: QueryContext, geography: string): Pr
     received: rows.reduce((sum, row) => sum + row.upload_count, 0),
     counted: count('counted'),
     quarantined: count('quarantined'),
+    held: count('held'),
+    withdrawn: count('withdrawn'),
     geography: geographies.map(row => row.geography).join(' and ') || geography,
   }
 }

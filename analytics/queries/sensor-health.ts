@@ -31,8 +31,15 @@ const UNDERWAY_SECONDS = 600
 /** A spool that has not been heard of for this long sends what it still held no more. */
 const SPOOL_ENDED_SECONDS = DAY_SECONDS
 
-const { last_upload_at, quarantined_count, held_count, late_upload_count, clock_skew_seconds } = SENSOR_HEALTH
-const UPLOADS = { sensor: SENSOR.sensor, last_upload_at, quarantined_count, held_count } as const satisfies Table
+const { last_upload_at, quarantined_count, held_count, withdrawn_count } = SENSOR_HEALTH
+const { late_upload_count, clock_skew_seconds } = SENSOR_HEALTH
+const UPLOADS = {
+  sensor: SENSOR.sensor,
+  last_upload_at,
+  quarantined_count,
+  held_count,
+  withdrawn_count,
+} as const satisfies Table
 const RECENT = { sensor: SENSOR.sensor, late_upload_count, clock_skew_seconds } as const satisfies Table
 const USUAL = {
   sensor: SENSOR.sensor,
@@ -51,7 +58,8 @@ export async function readSensorHealth(context: QueryContext): Promise<SensorHea
       UPLOADS,
       sql`SELECT sensor, max(received_at) AS last_upload_at,
         sum(CASE WHEN state = ${receiptState('quarantined')} THEN 1 ELSE 0 END) AS quarantined_count,
-        sum(CASE WHEN state = ${receiptState('held')} THEN 1 ELSE 0 END) AS held_count
+        sum(CASE WHEN state = ${receiptState('held')} THEN 1 ELSE 0 END) AS held_count,
+        sum(CASE WHEN state = ${receiptState('withdrawn')} THEN 1 ELSE 0 END) AS withdrawn_count
         FROM receipt WHERE ${chosen} GROUP BY sensor`,
     ),
   )
@@ -99,6 +107,7 @@ export async function readSensorHealth(context: QueryContext): Promise<SensorHea
       coverage_7d: coverage.get(sensor) ?? 0,
       quarantined_count: uploads.get(sensor)?.quarantined_count ?? 0,
       held_count: uploads.get(sensor)?.held_count ?? 0,
+      withdrawn_count: uploads.get(sensor)?.withdrawn_count ?? 0,
       missing_sequences: gaps.slice(0, MISSING_RANGES_MAX).map(gap => ({
         spool: gap.spool,
         first_sequence: gap.first_sequence,

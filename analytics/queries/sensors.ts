@@ -8,7 +8,8 @@ import { answerMeta, begunBefore, exposuresOf, readListening } from './exposure.
 import { rollupConditions } from './filters.ts'
 import { checkParameters, type QueryContext, resolveRange, selectSensors, sensorList } from './request.ts'
 
-const { packet_count, src_addr_unique_count, last_upload_at, pending_count, quarantined_count, remark_count } =
+const { packet_count, src_addr_unique_count } = QUERIES.sensors.row
+const { last_upload_at, pending_count, quarantined_count, held_count, withdrawn_count, remark_count } =
   QUERIES.sensors.row
 const PACKETS = {
   sensor: SENSOR.sensor,
@@ -21,6 +22,8 @@ const UPLOADS = {
   last_upload_at,
   pending_count,
   quarantined_count,
+  held_count,
+  withdrawn_count,
   remark_count,
 } as const satisfies Table
 
@@ -58,6 +61,8 @@ export async function answerSensors(
       sql`SELECT sensor, max(received_at) AS last_upload_at,
         sum(CASE WHEN state = ${receiptState('received')} THEN 1 ELSE 0 END) AS pending_count,
         sum(CASE WHEN state = ${receiptState('quarantined')} THEN 1 ELSE 0 END) AS quarantined_count,
+        sum(CASE WHEN state = ${receiptState('held')} THEN 1 ELSE 0 END) AS held_count,
+        sum(CASE WHEN state = ${receiptState('withdrawn')} THEN 1 ELSE 0 END) AS withdrawn_count,
         sum(CASE WHEN state = ${receiptState('counted')} AND error_code IS NOT NULL THEN 1 ELSE 0 END) AS remark_count
         FROM receipt WHERE sensor IN (SELECT unnest(${sensorList(sensors)})) GROUP BY sensor`,
     ),
@@ -82,6 +87,8 @@ export async function answerSensors(
         last_upload_at: upload?.last_upload_at == null ? null : formatMicroseconds(BigInt(upload.last_upload_at)),
         pending_count: upload?.pending_count ?? 0,
         quarantined_count: upload?.quarantined_count ?? 0,
+        held_count: upload?.held_count ?? 0,
+        withdrawn_count: upload?.withdrawn_count ?? 0,
         remark_count: upload?.remark_count ?? 0,
       }
     }),

@@ -4,7 +4,7 @@ import { formatPrefix, parseTelescope } from '../../schemas/address.ts'
 import { isSensorId } from '../../schemas/batch.ts'
 import type { Command } from '../../schemas/command.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
-import { createFile, fileError } from '../durable-file.ts'
+import { createFile, fileError, removeLeftBeside } from '../durable-file.ts'
 import { makePrivateKey } from '../ed25519-key.ts'
 import { identityText } from '../identity.ts'
 import { readOrCreateKey } from '../key-file.ts'
@@ -51,10 +51,11 @@ Keep a copy of DIR/ID.key: with another one, the same dark address gets another 
     const keyPath = join(out, `${sensor}.key`)
     const { created } = readOrCreateKey(keyPath)
     const path = join(out, `${sensor}.identity.json`)
+    removeLeftBeside(path)
     if (!createFile(path, identityText({ sensor, private_key: makePrivateKey() }))) {
       throw new TelescopeError(
         'IDENTITY_EXISTS',
-        `identity ${path}: is there already and stays as it is; to change its key run hirundo sensor rotate`,
+        `identity ${path}: is there already and stays as it is; to use it run hirundo sensor enrol --identity ${path} --hub URL --code CODE, to change its key hirundo sensor rotate`,
         { path },
       )
     }

@@ -82,10 +82,14 @@ export function scopeOf(subject: Subject): Scope {
 export function sensorOf(subject: Subject, asked: string | undefined): string {
   if (subject.sensor !== null) {
     if (asked === undefined || asked === subject.sensor) return subject.sensor
-    throw new TelescopeError('FORBIDDEN', `token speaks for sensor "${subject.sensor}", not for "${asked}"`, {
-      sensor: subject.sensor,
-      asked,
-    })
+    throw new TelescopeError(
+      'FORBIDDEN',
+      `token speaks for sensor "${subject.sensor}", not for "${asked}"; use that sensor's, or leave the parameter out`,
+      {
+        sensor: subject.sensor,
+        asked,
+      },
+    )
   }
   if (asked === undefined) {
     throw new TelescopeError(

@@ -11,6 +11,11 @@ export const UPLOAD_BYTES_MAX: Readonly<Record<UploadKind, number>> = {
   capture: CAPTURE_BYTES_MAX,
   batch: BATCH_BYTES_MAX,
 }
+/** What to do about a larger one. */
+const SMALLER: Readonly<Record<UploadKind, string>> = {
+  capture: 'split it (editcap -c PACKETS FILE PART.pcap) and send the parts',
+  batch: 'let hirundo collect make smaller ones (--batch-seconds)',
+}
 /** Free space is looked at again after this many bytes; far below any sensible reserve. */
 const DISK_CHECK_BYTES = 16 * 2 ** 20
 
@@ -94,16 +99,8 @@ export function bodyTooLarge(kind: UploadKind, bytes: number): TelescopeError {
   const limit = UPLOAD_BYTES_MAX[kind]
   return new TelescopeError(
     'BODY_TOO_LARGE',
-    `${kind} has ${bytes} bytes or more, at most ${limit} are taken; split it`,
+    `${kind} has ${bytes} bytes or more, at most ${limit} are taken; ${SMALLER[kind]}`,
     { bytes, limit },
-  )
-}
-
-export function digestMismatch(expected: string, actual: string, byteCount: number): TelescopeError {
-  return new TelescopeError(
-    'DIGEST_MISMATCH',
-    `body has SHA-256 ${actual}, the request names ${expected}; it was changed on the way or is another file`,
-    { expected, actual, byte_count: byteCount },
   )
 }
 

@@ -3,6 +3,7 @@ import type { Storage } from '../../analytics/storage.ts'
 import { LOCAL_ACTOR } from '../../schemas/audit.ts'
 import { TOKEN_ROLES, type TokenRole } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import { checkSensor } from './check-sensor.ts'
 
 /** The prefix lets people and secret scanners recognise a token that strayed into a file. */
 const TOKEN_PREFIX = 'hirundo_'
@@ -48,11 +49,7 @@ export async function createToken(
     throw new TelescopeError('QUERY_INVALID', 'a token with role sensor names its sensor, and no other token does')
   }
   const sensor = request.sensor ?? null
-  if (sensor !== null && (await storage.findSensor(sensor)) === null) {
-    throw new TelescopeError('SENSOR_UNKNOWN', `sensor "${sensor}" is not registered; see hirundo sensor list`, {
-      sensor,
-    })
-  }
+  if (sensor !== null) await checkSensor(storage, sensor)
   const token = makeSecret()
   const token_id = randomBytes(5).toString('hex')
   await storage.addToken({ sha256: hashSecret(token), id: token_id, role, sensor }, actor)

@@ -1,5 +1,6 @@
 import type { Storage } from '../../analytics/storage.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import { checkSensor } from './check-sensor.ts'
 import { hashCode, makeCode } from './invitation-code.ts'
 
 export const INVITATION_HOURS = { default: 72, minimum: 1, maximum: 24 * 30 } as const
@@ -51,12 +52,4 @@ export async function revokeSensor(
       : `key ${keyId}: sensor "${sensor}" has no such key that could be revoked; see hirundo sensor keys ${sensor}`,
     { sensor },
   )
-}
-
-/** @throws SENSOR_UNKNOWN */
-export async function checkSensor(storage: Storage, sensor: string): Promise<void> {
-  if ((await storage.findSensor(sensor)) !== null) return
-  throw new TelescopeError('SENSOR_UNKNOWN', `sensor "${sensor}" is not registered; see hirundo sensor list`, {
-    sensor,
-  })
 }

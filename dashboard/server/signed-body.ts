@@ -3,6 +3,7 @@ import { Transform } from 'node:stream'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { parseDigest } from '../../schemas/digest-field.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import { digestMismatch } from './digest-mismatch.ts'
 
 /**
  * Holds the body of a signed request against its digest before a handler sees it. Routes whose bodies are uploads
@@ -39,13 +40,4 @@ export function checkSignedBodies(app: FastifyInstance): void {
 
 function hasBody({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-}
-
-/** The body is not the one that was signed for. */
-export function digestMismatch(expected: string, actual: string): TelescopeError {
-  return new TelescopeError(
-    'DIGEST_MISMATCH',
-    `body has SHA-256 ${actual}, the signed request names ${expected}; it was changed on the way or is another file`,
-    { expected, actual },
-  )
 }

@@ -1,4 +1,5 @@
 import { html, nothing, type TemplateResult } from 'lit'
+import type { ReceiptState } from '../../schemas/catalog.ts'
 import { SENSOR_HEALTH, type SensorHealth } from '../../schemas/sensor-health.ts'
 import { cellLabel } from './card-cell.ts'
 import { definitionButton } from './definition.ts'
@@ -22,6 +23,7 @@ const COLUMNS = [
   'clock_skew_seconds',
   'held_count',
   'quarantined_count',
+  'withdrawn_count',
 ] as const
 type HealthColumn = (typeof COLUMNS)[number]
 const TEXT_COLUMNS: readonly HealthColumn[] = ['sensor', 'last_upload_at']
@@ -32,14 +34,17 @@ const TEXT_COLUMNS: readonly HealthColumn[] = ['sensor', 'last_upload_at']
  */
 export function sensorHealthTable(
   sensors: readonly SensorHealth[],
-  receiptsLink: ((sensor: string, state: 'held' | 'quarantined') => string) | null,
+  receiptsLink: ((sensor: string, state: ReceiptState) => string) | null,
 ): TemplateResult {
   const { healthColumns, healthTitle } = UPLOAD_STRINGS
   const label = (column: HealthColumn): TemplateResult => cellLabel(healthColumns[column], SENSOR_HEALTH[column].doc)
-  const waiting = (count: number, sensor: string, state: 'held' | 'quarantined'): TemplateResult => {
+  const uploads = (count: number, sensor: string, state: ReceiptState): TemplateResult => {
     const value = number(count, formatCount)
-    if (count === 0) return value
-    return html`<b class="state part">${receiptsLink === null ? value : html`<a href=${receiptsLink(sensor, state)}>${value}</a>`}</b>`
+    return count === 0 || receiptsLink === null ? value : html`<a href=${receiptsLink(sensor, state)}>${value}</a>`
+  }
+  const waiting = (count: number, sensor: string, state: ReceiptState): TemplateResult => {
+    const value = uploads(count, sensor, state)
+    return count === 0 ? value : html`<b class="state part">${value}</b>`
   }
   return scrollBox(
     healthTitle,
@@ -60,6 +65,7 @@ export function sensorHealthTable(
           <td class="number">${label('clock_skew_seconds')}${clock(row.clock_skew_seconds)}</td>
           <td class="number">${label('held_count')}${waiting(row.held_count, row.sensor, 'held')}</td>
           <td class="number">${label('quarantined_count')}${waiting(row.quarantined_count, row.sensor, 'quarantined')}</td>
+          <td class="number">${label('withdrawn_count')}${uploads(row.withdrawn_count, row.sensor, 'withdrawn')}</td>
         </tr>`,
       )}</tbody>
     </table>`,

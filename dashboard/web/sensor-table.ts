@@ -83,12 +83,15 @@ export function momentText(iso: string): string {
 /** What became of the uploads; who may read the receipts is led to them. */
 function uploadsText(context: PageContext, row: QueryRow<'sensors'>): TemplateResult | string {
   const { sensor, pending_count: pending, quarantined_count: quarantined, remark_count: remarks } = row
-  if (pending === 0 && quarantined === 0 && remarks === 0) return STRINGS.none
+  const { held_count: held, withdrawn_count: withdrawn } = row
+  if (pending + quarantined + held + withdrawn + remarks === 0) return STRINGS.none
   const receipts = (text: string): TemplateResult =>
     context.status.role === 'coordinator'
       ? html`<a href="/api/v1/receipts?sensor=${sensor}">${text}</a>`
       : html`${text}`
   return html`${pending > 0 ? STRINGS.pending(formatCount(pending)) : nothing}
     ${quarantined > 0 ? html`<span class="state none">${receipts(STRINGS.quarantined(formatCount(quarantined)))}</span>` : nothing}
+    ${held > 0 ? html`<span class="state part">${receipts(STRINGS.held(formatCount(held)))}</span>` : nothing}
+    ${withdrawn > 0 ? receipts(STRINGS.withdrawn(formatCount(withdrawn))) : nothing}
     ${remarks > 0 ? html`<span class="state part">${receipts(STRINGS.remarks(formatCount(remarks)))}</span>` : nothing}`
 }

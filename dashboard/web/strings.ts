@@ -124,7 +124,8 @@ export const STRINGS = {
   sensorState: { full: 'reporting', part: 'gaps', none: 'not listening', outside: 'not yet' },
   pending: (count: string) => `${count} waiting`,
   quarantined: (count: string) => `${count} unreadable`,
-
+  held: (count: string) => `${count} held back`,
+  withdrawn: (count: string) => `${count} withdrawn`,
   remarks: (count: string) => `${count} with remarks`,
 
   portsTitle: 'Top ports',

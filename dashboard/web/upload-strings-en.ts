@@ -66,6 +66,7 @@ export const UPLOAD_STRINGS_EN = {
     clock_skew_seconds: 'Clock',
     held_count: 'Held back',
     quarantined_count: 'Unreadable',
+    withdrawn_count: 'Withdrawn',
   },
   silent: 'silent',
   nothingYet: 'nothing yet',
@@ -153,6 +154,8 @@ export const UPLOAD_STRINGS_EN = {
     BATCH_INVALID: 'Update Hirundo at the sensor, and send it again.',
     BATCH_VERSION_UNSUPPORTED: 'Use the same version of Hirundo at the sensor and at the hub.',
     BATCH_SENSOR_MISMATCH: 'Send it with the token of the sensor that it is of.',
+    UPLOAD_DAYS_TOO_MANY:
+      'Split it (editcap -A, -B), and send the parts. If it is no archive, set the clock that recorded it.',
     PARSE_FAILED: 'Reading it took too long or too much memory. Try again; if it stays so, cut it (editcap -c).',
     BODY_TOO_LARGE: 'Cut it (editcap -c), and send the parts.',
     DIGEST_MISMATCH: 'The file changed while it was being sent. Send it again when it is finished.',

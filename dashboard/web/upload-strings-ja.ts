@@ -68,6 +68,7 @@ export const UPLOAD_STRINGS_JA: UploadStrings = {
     clock_skew_seconds: '時計のずれ',
     held_count: '保留',
     quarantined_count: '読み取り不可',
+    withdrawn_count: '取り下げ',
   },
   silent: '途絶',
   nothingYet: '受信なし',
@@ -156,6 +157,8 @@ export const UPLOAD_STRINGS_JA: UploadStrings = {
     BATCH_INVALID: 'センサーの Hirundo を更新して送り直してください。',
     BATCH_VERSION_UNSUPPORTED: 'センサーとハブで同じバージョンの Hirundo を使ってください。',
     BATCH_SENSOR_MISMATCH: 'そのバッチを作ったセンサーのトークンで送ってください。',
+    UPLOAD_DAYS_TOO_MANY:
+      '期間で分割 (editcap -A、-B) して送ってください。長期の記録でなければ、記録した機器の時計を確認してください。',
     PARSE_FAILED:
       '読み取りに時間またはメモリーがかかりすぎました。再試行し、それでも同じなら分割 (editcap -c) してください。',
     BODY_TOO_LARGE: '分割 (editcap -c) して送ってください。',

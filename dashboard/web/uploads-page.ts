@@ -1,7 +1,7 @@
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit'
 import type { Status } from '../../schemas/api.ts'
 import { CAPTURE_BYTES_MAX } from '../../schemas/batch.ts'
-import { RECEIPT_STATES, type Receipt } from '../../schemas/catalog.ts'
+import { RECEIPT_STATES, type Receipt, type ReceiptState } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import type { SensorHealth } from '../../schemas/sensor-health.ts'
 import { type ChosenFile, droppedFiles, hasHandlePicker, pickFiles } from './file-access.ts'
@@ -264,7 +264,7 @@ class UploadsPage extends LitElement {
 
   private sensorHealth(): TemplateResult {
     const { sender } = this.uploads
-    const link = (sensor: string, state: 'held' | 'quarantined'): string => {
+    const link = (sensor: string, state: ReceiptState): string => {
       const filters = { ...this.view.filters, sensor: sender.role === 'coordinator' ? [sensor] : [] }
       return formatView({ ...this.view, receipts: state, filters })
     }

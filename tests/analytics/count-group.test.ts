@@ -1,12 +1,18 @@
-import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { describe, expect, test, vi } from 'vitest'
 import { openStorage } from '../../analytics/duckdb-storage.ts'
 import type { Storage } from '../../analytics/storage.ts'
+import type { TelescopeError } from '../../schemas/errors.ts'
 import { testUpload } from '../support/batch-builder.ts'
+import { pcap } from '../support/capture-builder.ts'
 import { receiveAndCount } from '../support/count.ts'
 import { temporaryFolder } from '../support/data-folder.ts'
+import { hasCommand, requireExternal } from '../support/external.ts'
+import { ethernet, ipv4, tcp } from '../support/frame-builder.ts'
+import { readPackets } from '../support/read-packets.ts'
 import { TEST_GEOGRAPHY, TEST_NOW, temporaryStorage } from '../support/storage.ts'
 
 const ALPHA = { sensor: 'alpha', economy: 'JP', organisation: 'A', telescope: '192.0.2.0/28' }
@@ -37,6 +43,18 @@ async function closedAfter(data: string, work: (storage: Storage) => Promise<voi
   } finally {
     await storage.close()
   }
+}
+
+/** What is said of an upload with a packet on each of so many days. */
+async function refusalOfDays(days: number): Promise<TelescopeError> {
+  const storage = await temporaryStorage()
+  await storage.addSensor(ALPHA)
+  const scattered = Array.from({ length: days }, (_, day) => ({ time: DAY + day * 86_400, src: '198.18.0.1' }))
+  const upload = testUpload(temporaryFolder(), { sensor: 'alpha', flows: scattered })
+  return await receiveAndCount(storage, [upload]).then(
+    () => expect.unreachable('it was counted'),
+    error => error,
+  )
 }
 
 const lakeFiles = (data: string) =>
@@ -168,12 +186,31 @@ describe('counting a group', () => {
   })
 
   test('a broken clock does not make a file a packet', async () => {
-    const storage = await temporaryStorage()
-    await storage.addSensor(ALPHA)
-    const scattered = Array.from({ length: 401 }, (_, day) => ({ time: DAY + day * 86_400, src: '198.18.0.1' }))
-    const upload = testUpload(temporaryFolder(), { sensor: 'alpha', flows: scattered })
-    await expect(receiveAndCount(storage, [upload])).rejects.toMatchObject({ code: 'BATCH_INVALID' })
+    expect(await refusalOfDays(401)).toMatchObject({
+      code: 'UPLOAD_DAYS_TOO_MANY',
+      details: { sensor: 'alpha', days: 401, days_max: 400 },
+      message: expect.stringContaining('packets of 401 days (2026-11-20 to 2027-12-25), at most 400'),
+    })
   })
+
+  test.skipIf(!requireExternal('editcap', hasCommand('editcap')))(
+    'what is refused for its many days says how to split the capture',
+    async () => {
+      const days = 700
+      const { message } = await refusalOfDays(days)
+      const folder = temporaryFolder()
+      const frame = ethernet(0x0800, ipv4({}, tcp()))
+      const records = Array.from({ length: days }, (_, day) => ({ frame, seconds: DAY + day * 86_400 }))
+      writeFileSync(join(folder, 'FILE'), pcap(records))
+      const commands = message.match(/editcap [^;]+/g)!
+      // Times of the commands are UTC, wherever they are run.
+      const env = { ...process.env, TZ: 'Asia/Tokyo' }
+      for (const command of commands) execFileSync('sh', ['-c', command], { cwd: folder, stdio: 'ignore', env })
+      const parts = ['first.pcap', 'rest.pcap'].map(name => readFileSync(join(folder, name)))
+      const read = await Promise.all(parts.map(part => readPackets(part)))
+      expect(read.map(({ packets }) => packets.length)).toEqual([400, 300])
+    },
+  )
 
   test('an upload without packets is counted, and has no rows', async () => {
     const storage = await temporaryStorage()

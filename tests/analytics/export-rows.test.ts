@@ -17,13 +17,15 @@ const ROW: QueryRow<'sensors'> = {
   pending_count: 0,
   quarantined_count: 0,
   remark_count: 3,
+  held_count: 1,
+  withdrawn_count: 2,
 }
 const HEADER =
-  'sensor,economy,organisation,ipv4_addr_count,has_ipv6,recording_since,packet_count,src_addr_unique_count,packets_per_addr_day,coverage,last_upload_at,pending_count,quarantined_count,remark_count\r\n'
+  'sensor,economy,organisation,ipv4_addr_count,has_ipv6,recording_since,packet_count,src_addr_unique_count,packets_per_addr_day,coverage,last_upload_at,pending_count,quarantined_count,remark_count,held_count,withdrawn_count\r\n'
 
 test('header and rows come from the table; null is empty', () => {
   expect(exportRows('sensors', [ROW])).toBe(
-    `${HEADER}alpha,JP,A,16,true,2026-11-01T00:00:00Z,1,2,,0.5,2026-11-22T12:00:00Z,0,0,3\r\n`,
+    `${HEADER}alpha,JP,A,16,true,2026-11-01T00:00:00Z,1,2,,0.5,2026-11-22T12:00:00Z,0,0,3,1,2\r\n`,
   )
   expect(exportRows('sensors', [])).toBe(HEADER)
 })

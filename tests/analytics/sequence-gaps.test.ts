@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Storage } from '../../analytics/storage.ts'
 import type { SensorHealth } from '../../schemas/sensor-health.ts'
 import type { GoneNumbers } from '../../schemas/upload-sequence.ts'
-import { seededRandom } from '../support/rotating-writer.ts'
+import { seededRandom } from '../support/seeded-random.ts'
 import { TEST_NOW, temporaryStorage } from '../support/storage.ts'
 
 // Goal (R11): a number that never came is reported as a gap, and nothing else is: not what came late, twice, in

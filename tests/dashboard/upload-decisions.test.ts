@@ -93,6 +93,22 @@ async function packets(): Promise<number> {
 /** The same packets in another file: the last record is left out. */
 const SHORTER = CAPTURE.subarray(0, CAPTURE.length - 70)
 
+/** How the hub sums up what is held and withdrawn, in each answer that says so. */
+async function tallies() {
+  const get = async (path: string) =>
+    (await hub.app.inject({ url: `/api/v1/${path}`, headers: bearer(hub.tokens.coordinator) })).json()
+  const { received, counted, held, withdrawn } = (await get('status')).uploads
+  const ofSensor = (rows: { sensor: string; held_count: number; withdrawn_count: number }[]) => {
+    const { held_count, withdrawn_count } = rows.find(({ sensor }) => sensor === SENSOR.sensor)!
+    return [held_count, withdrawn_count]
+  }
+  return {
+    status: [received, counted, held, withdrawn],
+    sensors: ofSensor((await get('sensors')).rows),
+    health: ofSensor((await get('sensor-health')).sensors),
+  }
+}
+
 describe('a capture of the same packets', () => {
   it('waits in the inbox over a restart, and is counted when it is accepted', async () => {
     const first = await receive(CAPTURE)
@@ -111,6 +127,7 @@ describe('a capture of the same packets', () => {
       headers: bearer(hub.tokens.coordinator),
     })
     expect(list.json().receipts).toMatchObject([{ sha256: second }])
+    expect(await tallies()).toEqual({ status: [2, 1, 1, 0], sensors: [1, 0], health: [1, 0] })
     const before = await packets()
     expect((await decide('accept', second)).json()).toMatchObject({ state: 'received' })
     startCounting()
@@ -125,6 +142,7 @@ describe('a capture of the same packets', () => {
     await counted(digest)
     expect((await decide('withdraw', digest)).json()).toMatchObject({ state: 'withdrawn' })
     expect(await packets()).toBe(0)
+    expect(await tallies()).toEqual({ status: [1, 0, 0, 1], sensors: [0, 1], health: [0, 1] })
     expect(names('captures')).toEqual([digest])
     const again = await hub.app.inject({
       method: 'PUT',

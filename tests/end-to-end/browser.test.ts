@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Answer, QueryName, Status } from '../../schemas/api.ts'
-import { findChromium, launchChromium } from '../support/browser.ts'
+import { findChromium, launchChromium, watchedPage } from '../support/browser.ts'
 import { requireExternal } from '../support/external.ts'
-import { type RunningHub, startHirundo, until } from '../support/hirundo.ts'
+import { type RunningHub, signInPath, startHirundo, until } from '../support/hirundo.ts'
 
 // Goal: what people see in a real browser is what the hub answers, and they can use it with or without a mouse.
 // Method: the demo as `npm start` runs it, with fewer days; numbers on the page are compared with the API, asked
@@ -60,12 +60,7 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
   /** Opens an address and waits until nothing is on its way any more. */
   async function open(path: string, options: BrowserContextOptions = {}, base = hub.url): Promise<void> {
     complaints = []
-    const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1280, height: 900 }, ...options })
-    page = await context.newPage()
-    page.on('console', message => {
-      if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
-    })
-    page.on('pageerror', error => complaints.push(String(error.stack)))
+    page = await watchedPage(browser, options, text => complaints.push(text))
     page.on('request', request => {
       if (!request.url().startsWith(`${base}/`)) complaints.push(`request to ${request.url()}`)
     })
@@ -575,8 +570,7 @@ describe.skipIf(!present)('the page in Chromium', { timeout: 60_000 }, () => {
       expect(await page.locator('.sign-in .problem').innerText()).toContain('UNAUTHENTICATED')
       // The browser itself writes a line for each 401.
       expect(complaints.splice(0).filter(text => !text.includes('401'))).toEqual([])
-      const link = /http:\/\/\S+\/sign-in#\S+/.exec(closed.output())![0]
-      await page.goto(link)
+      await page.goto(`${closed.url}${signInPath(closed)}`)
       await page.waitForURL(`${closed.url}/`)
       await page.locator('h1', { hasText: 'No data yet' }).waitFor()
     } finally {

@@ -5,7 +5,8 @@ import { afterAll, expect, it } from 'vitest'
 import { isBatchFileName } from '../../schemas/batch.ts'
 import { CommandProcess, runCommand } from '../support/hub-process.ts'
 import { addUpFlows, readBatch } from '../support/read-batch.ts'
-import { RotatingWriter, seededRandom } from '../support/rotating-writer.ts'
+import { RotatingWriter } from '../support/rotating-writer.ts'
+import { seededRandom } from '../support/seeded-random.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
 
 // The promise of `collect --watch`: killed at any moment and started again, it counts each packet once. A writer appends

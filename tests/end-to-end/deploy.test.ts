@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../schemas/config.ts'
 import { SENSOR_CONFIG } from '../../schemas/sensor-config.ts'
+import { temporaryFolder } from '../support/data-folder.ts'
 import { hasCommand, ROOT, requireExternal } from '../support/external.ts'
 
 // The units in deploy/: as systemd reads them, and how little they may do.
@@ -10,6 +12,20 @@ import { hasCommand, ROOT, requireExternal } from '../support/external.ts'
 const hasSystemd = requireExternal('systemd-analyze', hasCommand('systemd-analyze'))
 const file = (name: string): string => `${ROOT}deploy/${name}`
 const analyze = (...args: string[]) => spawnSync('systemd-analyze', args, { encoding: 'utf8' })
+
+/** A root folder with the units, what they start, and the units of this machine's systemd, on which they stand. */
+function installed(): string {
+  const root = temporaryFolder()
+  const units = join(root, 'etc/systemd/system')
+  cpSync('/usr/lib/systemd/system', join(root, 'usr/lib/systemd/system'), { recursive: true, verbatimSymlinks: true })
+  mkdirSync(units, { recursive: true })
+  for (const name of readdirSync(file(''))) if (name.endsWith('.service')) cpSync(file(name), join(units, name))
+  for (const program of ['opt/hirundo/bin/hirundo', 'usr/bin/tcpdump']) {
+    mkdirSync(dirname(join(root, program)), { recursive: true })
+    writeFileSync(join(root, program), '', { mode: 0o755 })
+  }
+  return root
+}
 
 describe.skipIf(!hasSystemd)('units', () => {
   it.each([
@@ -23,12 +39,14 @@ describe.skipIf(!hasSystemd)('units', () => {
   })
 
   it.each(['sensor', 'hub', 'capture'])('hirundo-%s is understood without a complaint', name => {
-    const { stderr } = analyze('verify', file(`hirundo-${name}.service`))
-    // That nothing is installed here is no mistake of the unit.
-    const complaints = stderr
-      .split('\n')
-      .filter(line => line.includes('hirundo') && !line.includes('is not executable'))
-    expect(complaints).toEqual([])
+    const { status, stdout, stderr } = analyze('verify', `--root=${installed()}`, `hirundo-${name}.service`)
+    expect([status, stdout, stderr]).toEqual([0, '', ''])
+  })
+
+  it('would be complained about with a misspelt name', () => {
+    const root = installed()
+    appendFileSync(join(root, 'etc/systemd/system/hirundo-hub.service'), '\n[Service]\nProtectHomes=yes\n')
+    expect(analyze('verify', `--root=${root}`, 'hirundo-hub.service').stderr).toContain("'ProtectHomes'")
   })
 })
 

@@ -1,18 +1,22 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { uploadResumably } from '../../collector/resumable-upload.ts'
+import { type ResumableUpload, uploadResumably } from '../../collector/resumable-upload.ts'
+import { walkFiles } from '../../dashboard/server/walk-files.ts'
 import { ROOT } from '../support/external.ts'
 import { hirundo, hirundoSucceeds, type RunningHub, startHirundo } from '../support/hirundo.ts'
 
-// A hub that is a process of its own, killed in the middle of an upload; and the command that sends captures.
+// A hub that is a process of its own, killed or restored in the middle of an upload; and the command that sends captures.
 
 const SENSOR = 'jp-1'
 const TELESCOPE = '198.19.1.0/24'
+const CHUNK_BYTES = 200_000
 const CAPTURE = `${ROOT}fixtures/captures/masscan-syn-23.pcap`
+
+const digestOf = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
 let folder: string
 let data: string
@@ -35,11 +39,32 @@ afterAll(async () => {
 
 const send = (...args: string[]) => hirundo(['send', ...args, '--hub', hub.url, '--identity', identity])
 
+async function receipts(): Promise<object[]> {
+  const answer = await fetch(`${hub.url}/api/v1/receipts`, { headers: { authorization: `Bearer ${token}` } })
+  return ((await answer.json()) as { receipts: object[] }).receipts
+}
+
+/** Sends as a sensor does, as often as it takes until the hub is there again. */
+function upload(bytes: Buffer, open: ResumableUpload['open'], onProgress: (offset: number) => void) {
+  return uploadResumably({
+    hub: new URL(`${hub.url}/`),
+    identity: { sensor: SENSOR, token },
+    kind: 'capture',
+    sha256: digestOf(bytes),
+    byteCount: bytes.length,
+    contentType: 'application/octet-stream',
+    open,
+    chunkBytes: CHUNK_BYTES,
+    signal: AbortSignal.timeout(100_000),
+    onProgress,
+    triesMax: Number.POSITIVE_INFINITY,
+    retryMs: 20,
+  })
+}
+
 describe('a hub that is killed in the middle of an upload', () => {
   it('asks for no byte again that it had announced, and gives one receipt', async () => {
-    const chunkBytes = 200_000
-    const bytes = randomBytes(7 * chunkBytes)
-    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    const bytes = randomBytes(7 * CHUNK_BYTES)
     const kills = new Set([1, 4, 6])
     let told = 0
     const offsets: number[] = []
@@ -54,7 +79,7 @@ describe('a hub that is killed in the middle of an upload', () => {
         (async function* () {
           const half = offset + length / 2
           yield bytes.subarray(offset, half)
-          if (kills.delete(offset / chunkBytes)) {
+          if (kills.delete(offset / CHUNK_BYTES)) {
             // The client may come as far as the next kill before we have heard of the hub that serves it.
             restarted = restarted.then(restart)
             await restarted
@@ -62,32 +87,53 @@ describe('a hub that is killed in the middle of an upload', () => {
           yield bytes.subarray(half, offset + length)
         })(),
       )
-    const answer = await uploadResumably({
-      hub: new URL(`${hub.url}/`),
-      identity: { sensor: SENSOR, token },
-      kind: 'capture',
-      sha256,
-      byteCount: bytes.length,
-      contentType: 'application/octet-stream',
-      open,
-      chunkBytes,
-      signal: AbortSignal.timeout(100_000),
-      onProgress: offset => {
-        offsets.push(offset)
-        expect(offset).toBeGreaterThanOrEqual(told)
-        told = offset
-      },
-      // As often as it takes until the hub is there again; the signal ends it.
-      triesMax: Number.POSITIVE_INFINITY,
-      retryMs: 20,
+    const answer = await upload(bytes, open, offset => {
+      offsets.push(offset)
+      expect(offset).toBeGreaterThanOrEqual(told)
+      told = offset
     })
-    expect([answer.status, answer.body]).toMatchObject([201, { sha256, byte_count: bytes.length }])
+    expect([answer.status, answer.body]).toMatchObject([201, { sha256: digestOf(bytes), byte_count: bytes.length }])
     await restarted
     expect(kills.size).toBe(0)
     // Asked again after each kill.
     expect(new Set(offsets).size).toBeLessThan(offsets.length)
-    const receipts = await fetch(`${hub.url}/api/v1/receipts`, { headers: { authorization: `Bearer ${token}` } })
-    expect(((await receipts.json()) as { receipts: object[] }).receipts).toHaveLength(1)
+    expect(await receipts()).toHaveLength(1)
+  })
+})
+
+describe('a hub that is restored from a backup in the middle of an upload', () => {
+  it('has no half uploads, and the client begins anew by itself', async () => {
+    const bytes = randomBytes(5 * CHUNK_BYTES)
+    const backup = join(folder, 'backup')
+    const restored = join(folder, 'restored')
+    const begun: number[] = []
+    let half: number[] = []
+    const offsets: number[] = []
+    async function* piece(offset: number, length: number) {
+      begun.push(offset)
+      if (offset === 3 * CHUNK_BYTES && !existsSync(restored)) {
+        await hirundoSucceeds(['backup', backup, '--data', data])
+        await hub.stop('SIGKILL')
+        await hirundoSucceeds(['restore', backup, '--data', restored])
+        half = [data, backup, restored].map(where => walkFiles(where, 'inbox/open').length)
+        const port = new URL(hub.url).port
+        hub = await startHirundo(['serve', '--data', restored, '--port', port])
+      }
+      yield bytes.subarray(offset, offset + length)
+    }
+    const before = (await receipts()).length
+    const answer = await upload(
+      bytes,
+      (offset, length) => Readable.from(piece(offset, length)),
+      offset => offsets.push(offset),
+    )
+    expect([answer.status, answer.body]).toMatchObject([201, { sha256: digestOf(bytes), byte_count: bytes.length }])
+    expect(await receipts()).toHaveLength(before + 1)
+    // Told of three pieces by the lost hub, and of none by the restored one.
+    expect(offsets.slice(0, 5)).toEqual([0, 1, 2, 3, 0].map(pieces => pieces * CHUNK_BYTES))
+    expect(begun).toEqual([0, 1, 2, 3, 0, 1, 2, 3, 4].map(pieces => pieces * CHUNK_BYTES))
+    // Bytes and state of this one and state of the one before, in the lost hub alone.
+    expect(half).toEqual([3, 0, 0])
   })
 })
 

@@ -8,7 +8,8 @@ import type { SensorHealth } from '../../schemas/sensor-health.ts'
 import type { SensorKey } from '../../schemas/sensor-key.ts'
 import { CommandProcess, runCommand } from '../support/hub-process.ts'
 import { addUpFlows, type FlowRow, readBatch } from '../support/read-batch.ts'
-import { RotatingWriter, seededRandom } from '../support/rotating-writer.ts'
+import { RotatingWriter } from '../support/rotating-writer.ts'
+import { seededRandom } from '../support/seeded-random.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
 
 // The promise of `sensor run`, from the packets to the numbers of a real hub: killed with SIGKILL at moments drawn from a

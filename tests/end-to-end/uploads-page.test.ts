@@ -13,9 +13,9 @@ import { openDataFolder } from '../../dashboard/server/data-folder.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
 import { testUpload } from '../support/batch-builder.ts'
-import { findChromium, launchChromium } from '../support/browser.ts'
+import { findChromium, launchChromium, watchedPage } from '../support/browser.ts'
 import { requireExternal } from '../support/external.ts'
-import { type RunningHub, startHirundo } from '../support/hirundo.ts'
+import { type RunningHub, signInPath, startHirundo } from '../support/hirundo.ts'
 import { TEST_GEOGRAPHY } from '../support/storage.ts'
 import { synCapture } from '../support/syn-capture.ts'
 
@@ -100,17 +100,12 @@ describe.skipIf(!present)('the uploads page in Chromium', { timeout: 120_000 }, 
 
   async function open(path: string, options: BrowserContextOptions = {}): Promise<void> {
     complaints = []
-    const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1280, height: 900 }, ...options })
-    // The browser's own box, which a test can fill; files with handles have a test of their own.
-    await context.addInitScript(() => Reflect.deleteProperty(window, 'showOpenFilePicker'))
-    page = await context.newPage()
-    page.on('console', message => {
+    page = await watchedPage(browser, options, text => {
       // The browser itself writes a line for an answer that is no success.
-      if (/error|warning/.test(message.type()) && !/status of 4\d\d/.test(message.text())) {
-        complaints.push(message.text())
-      }
+      if (!/status of 4\d\d/.test(text)) complaints.push(text)
     })
-    page.on('pageerror', error => complaints.push(String(error.stack)))
+    // The browser's own box, which a test can fill; files with handles have a test of their own.
+    await page.addInitScript(() => Reflect.deleteProperty(window, 'showOpenFilePicker'))
     page.on('request', request => {
       if (request.url().includes(token)) complaints.push(`the token is in ${request.url()}`)
     })
@@ -138,7 +133,7 @@ describe.skipIf(!present)('the uploads page in Chromium', { timeout: 120_000 }, 
 
   /** Opens the sign-in link that the hub printed; it works as often as one likes on the hub's own machine. */
   async function openAsCoordinator(options: BrowserContextOptions = {}): Promise<void> {
-    await open(`/sign-in#${/\/sign-in#(\S+)/.exec(hub.output())![1]}`, options)
+    await open(signInPath(hub), options)
     await page.waitForURL(`${hub.url}/`)
   }
 
@@ -404,6 +399,7 @@ describe.skipIf(!present)('the uploads page in Chromium', { timeout: 120_000 }, 
     await page.keyboard.press('Enter')
     await row(first, 'withdrawn').waitFor()
     await page.locator('#fate-title:focus').waitFor()
+    await page.locator('table.health a[href$="state=withdrawn"]', { hasText: /^1$/ }).waitFor()
     const state = async (sha256: string) => (await receipts()).find(receipt => receipt.sha256 === sha256)?.state
     expect([await state(first), await state(second)]).toEqual(['withdrawn', 'counted'])
 

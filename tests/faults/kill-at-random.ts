@@ -1,4 +1,5 @@
-import { type FaultOptions, type FaultReport, pause, randomNumbers } from './fault-test.ts'
+import { seededRandom } from '../support/seeded-random.ts'
+import { type FaultOptions, type FaultReport, pause } from './fault-test.ts'
 import { FaultyHub } from './faulty-hub.ts'
 import { checkPromise } from './promise-check.ts'
 import { Clients, makeUploads } from './upload-clients.ts'
@@ -48,7 +49,7 @@ export async function killBetweenDuplicates(options: FaultOptions): Promise<Faul
 
 async function killBy(plan: KillPlan, { seed, short, build, print }: FaultOptions): Promise<FaultReport> {
   const { kills, contents, atStart, atAnswer } = plan
-  const random = randomNumbers(seed)
+  const random = seededRandom(seed)
   const hub = await FaultyHub.prepare(build, SENSORS)
   const clients = new Clients(hub, await makeUploads(hub.sensors, contents, plan, random))
   const starts: number[] = []

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { uploadResumably } from '../../collector/resumable-upload.ts'
+import { seededRandom } from '../support/seeded-random.ts'
 import { openTestHub, SENSOR_A, type TestHub } from '../support/test-hub.ts'
 import type { FaultOptions, FaultReport } from './fault-test.ts'
 
@@ -43,7 +44,7 @@ export async function run({
   log: (line: string) => void
   breaks?: boolean
 }): Promise<ProxyFigures> {
-  const random = randomOf(seed)
+  const random = seededRandom(seed)
   const hub = await openTestHub()
   await hub.app.listen({ host: '127.0.0.1', port: 0 })
   const servers: { close(): unknown }[] = []
@@ -230,15 +231,4 @@ async function listening(
   servers.push(server)
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   return (server.address() as AddressInfo).port
-}
-
-/** mulberry32: the same numbers for the same seed, everywhere. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }

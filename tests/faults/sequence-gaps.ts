@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { isBatchFileName } from '../../schemas/batch.ts'
 import type { SensorHealth } from '../../schemas/sensor-health.ts'
 import { CommandProcess, runCommand } from '../support/hub-process.ts'
-import { seededRandom } from '../support/rotating-writer.ts'
+import { seededRandom } from '../support/seeded-random.ts'
 import type { FaultOptions, FaultReport } from './fault-test.ts'
 
 interface GapFigures {

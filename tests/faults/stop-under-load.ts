@@ -1,4 +1,5 @@
-import { type FaultOptions, type FaultReport, pause, randomNumbers } from './fault-test.ts'
+import { seededRandom } from '../support/seeded-random.ts'
+import { type FaultOptions, type FaultReport, pause } from './fault-test.ts'
 import { FaultyHub } from './faulty-hub.ts'
 import { checkPromise } from './promise-check.ts'
 import { Clients, makeUploads } from './upload-clients.ts'
@@ -20,7 +21,7 @@ const STOP_SECONDS_MAX = 10
 export async function stopUnderLoad({ seed, short, build, rounds, print }: FaultOptions): Promise<FaultReport> {
   const form = short ? 'short' : 'long'
   const stops = rounds ?? STOPS[form]
-  const random = randomNumbers(seed)
+  const random = seededRandom(seed)
   const hub = await FaultyHub.prepare(build, SENSORS)
   const sizes = { bytesMax: BYTES_MAX[form], duplicates: DUPLICATES }
   const clients = new Clients(hub, await makeUploads(hub.sensors, stops * UPLOADS_PER_STOP, sizes, random))

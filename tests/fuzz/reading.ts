@@ -14,6 +14,7 @@ import { DROP_REASON_NAMES } from '../../schemas/drop-reason.ts'
 import { ERROR_CODES } from '../../schemas/errors.ts'
 import { SPOOF_BITS, TOOLS } from '../../schemas/tool.ts'
 import { fieldsOutOfBounds } from '../support/packet-bounds.ts'
+import { memorySource } from '../support/read-packets.ts'
 
 /** Reads an input and holds all that comes of it against what must be true of any input. */
 
@@ -47,23 +48,19 @@ const SPOILED_BYTES = 512
  * A source of pieces that leaves other bytes behind those it hands out: whoever looks past what is there sees them.
  */
 function spoilingSource(bytes: Uint8Array, pieceBytes: readonly number[], spoil: number): ByteSource {
-  let position = 0
-  let piece = 0
+  const source = memorySource(bytes, pieceBytes)
   return {
     get bytesRead() {
-      return position
+      return source.bytesRead
     },
     error: null,
     async read(target, offset, length) {
-      const wanted = Math.max(1, pieceBytes[piece++ % pieceBytes.length]!)
-      const chunk = bytes.subarray(position, position + Math.min(wanted, length))
-      target.set(chunk, offset)
-      position += chunk.length
-      const rest = offset + Math.min(length, chunk.length + SPOILED_BYTES)
-      for (let at = offset + chunk.length; at < rest; at++) target[at] = spoil ^ (at & 0x0f)
-      return chunk.length
+      const count = await source.read(target, offset, length)
+      const rest = offset + Math.min(length, count + SPOILED_BYTES)
+      for (let at = offset + count; at < rest; at++) target[at] = spoil ^ (at & 0x0f)
+      return count
     },
-    async close() {},
+    close: () => source.close(),
   }
 }
 

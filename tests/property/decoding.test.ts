@@ -26,6 +26,7 @@ import {
 } from '../support/frame-builder.ts'
 import { fieldsOutOfBounds } from '../support/packet-bounds.ts'
 import { readPackets } from '../support/read-packets.ts'
+import { SAMPLE_FRAMES } from '../support/sample-frames.ts'
 
 // Goal: nothing that can stand in a capture makes reading throw, hang, read past what was captured, or depend on how
 // the bytes arrived. A failure prints the seed and the smallest input; put both into a case of the unit tests.
@@ -49,13 +50,7 @@ const TUNNELS: readonly Uint8Array[] = [
 ]
 
 const FRAMES: readonly Uint8Array[] = [
-  ethernet(0x0800, ipv4({}, tcp({ options: hex('020405b40402080a000000010000000001030307') }))),
-  ethernet(0x8100, concat(hex('0007 0800'), ipv4({ protocol: 17, options: hex('94040000') }, udp(53, 40000)))),
-  ethernet(0x8847, concat(hex('00010040 00020140'), ipv4({ protocol: 1 }, icmp(3, 3, ipv4({}, tcp()))))),
-  ethernet(0x8864, concat(hex('1100 0001 003e 0057'), ipv6({ next: 0 }, concat(hex('0600c20400000014'), tcp())))),
-  ethernet(0x86dd, ipv6({ next: 44 }, concat(hex('3a00 0001 12345678'), icmp(1, 4, ipv6({}, tcp()))))),
-  ethernet(0x894f, concat(hex('0fc2 0101 00000000'), ipv4({}, tcp()))),
-  ethernet(60, concat(hex('aaaa03 000000 0800'), ipv4({}, tcp()))),
+  ...SAMPLE_FRAMES,
   ethernet(0x86dd, ipv6({ next: 58 }, icmp(3, 0, ipv6({ next: 60 }, concat(hex('1100 0104 00000000'), udp(5, 53)))))),
   ethernet(0x0800, withChecksums(ipv4({ protocol: 17 }, udp(53, 40_000, hex('0102030405'))))),
   ...TUNNELS.map(tunnel => ethernet(0x0800, tunnel)),

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { type Browser, chromium } from 'playwright-core'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 
 /** Places where a Chromium is found on the machines that run the tests; `CHROMIUM` names another. */
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/snap/bin/chromium']
@@ -23,4 +23,22 @@ export function launchChromium(env: Record<string, string> = {}): Promise<Browse
       '--no-first-run',
     ],
   })
+}
+
+/**
+ * An empty page in a context of its own, as wide as a small notebook unless said otherwise.
+ * @param complain is told of what a clean page does not do: errors and warnings on the console, exceptions
+ */
+export async function watchedPage(
+  browser: Browser,
+  options: BrowserContextOptions,
+  complain: (text: string) => void,
+): Promise<Page> {
+  const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1280, height: 900 }, ...options })
+  const page = await context.newPage()
+  page.on('console', message => {
+    if (message.type() === 'error' || message.type() === 'warning') complain(message.text())
+  })
+  page.on('pageerror', error => complain(String(error.stack)))
+  return page
 }

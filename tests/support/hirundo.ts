@@ -11,9 +11,16 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** Runs a command to its end, as a user would from a checkout. */
-export function hirundo(args: readonly string[], input?: Buffer): Promise<Ended> {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: 'pipe' })
+/**
+ * Runs a command to its end, as a user would from a checkout.
+ * @param env what it has besides our own environment
+ */
+export function hirundo(
+  args: readonly string[],
+  input?: Buffer,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: 'pipe', env: { ...process.env, ...env } })
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', text => (output.stdout += text))
   child.stderr.setEncoding('utf8').on('data', text => (output.stderr += text))
@@ -67,6 +74,11 @@ export async function startHirundo(args: readonly string[]): Promise<RunningHub>
       return ended
     },
   }
+}
+
+/** Where the link leads that `serve` has printed for its coordinator. */
+export function signInPath(hub: RunningHub): string {
+  return /\/sign-in#\S+/.exec(hub.output())![0]
 }
 
 /** Waits until `done` holds, and says what it waited for when it never does. */

@@ -1,8 +1,8 @@
 import type { Command } from '../../../schemas/command.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import type { SensorKey } from '../../../schemas/sensor-key.ts'
+import { checkSensor } from '../check-sensor.ts'
 import { administer } from '../hub-client.ts'
-import { checkSensor } from '../sensor-access.ts'
 import { DATA_DEFAULT, textOption } from './options.ts'
 import { printTable } from './print-table.ts'
 

@@ -27,7 +27,17 @@ Works on the hub that runs on the data folder, or on the folder itself when none
     if (values['json']) process.stdout.write(`${JSON.stringify({ sensors: rows })}\n`)
     else {
       printTable(
-        ['sensor', 'economy', 'addresses', 'organisation', 'last upload', 'waiting', 'quarantined'],
+        [
+          'sensor',
+          'economy',
+          'addresses',
+          'organisation',
+          'last upload',
+          'waiting',
+          'quarantined',
+          'held',
+          'withdrawn',
+        ],
         rows.map(row => [
           row.sensor,
           row.economy,
@@ -36,6 +46,8 @@ Works on the hub that runs on the data folder, or on the folder itself when none
           row.last_upload_at ?? 'never',
           String(row.pending_count),
           String(row.quarantined_count),
+          String(row.held_count),
+          String(row.withdrawn_count),
         ]),
       )
     }

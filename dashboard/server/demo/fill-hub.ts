@@ -10,6 +10,7 @@ import { TelescopeError } from '../../../schemas/errors.ts'
 import type { NewToken } from '../credentials.ts'
 import type { Hub } from '../hub.ts'
 import { askHub, hubError } from '../hub-client.ts'
+import { commandLine } from '../instructions.ts'
 import type { Region } from './region.ts'
 
 /** Uploads at once: enough that the hub commits receipts together. */
@@ -38,6 +39,8 @@ export class HubFiller {
   readonly #sent = new Map<string, string>()
   /** Sensor and digest of what is counted. */
   readonly #counted = new Set<string>()
+  /** Receipts of what will not be counted by itself, by the same. */
+  readonly #stuck = new Map<string, Receipt>()
   readonly #newest: ReadonlySet<string>
 
   /** @param stop set from outside: no further upload is begun then */
@@ -57,7 +60,10 @@ export class HubFiller {
     return { captures: captures.length, counted, newestCounted }
   }
 
-  /** Resolves when all is counted, or when it was stopped. */
+  /**
+   * Resolves when all is counted, or when it was stopped.
+   * @throws UPLOAD_STATE when the hub will not count a capture of the region, and what uploading one throws
+   */
   async fill(onProgress: (filling: Filling) => void): Promise<void> {
     const tokens = await this.#register()
     let uploaded = false
@@ -68,10 +74,12 @@ export class HubFiller {
       for (let settled = -1; !this.#stop.requested; await pause()) {
         // One small question most of the time: the receipts are read only when some have changed.
         const { uploads } = await this.#ask<Status>('GET', '/api/v1/status')
-        if (uploads.counted + uploads.quarantined !== settled) {
-          settled = uploads.counted + uploads.quarantined
+        const { counted, quarantined, held, withdrawn } = uploads
+        if (counted + quarantined + held + withdrawn !== settled) {
+          settled = counted + quarantined + held + withdrawn
           await this.#readReceipts()
         }
+        this.#checkSent()
         onProgress(this.filling)
         if (uploaded && this.filling.counted === this.filling.captures) break
       }
@@ -125,11 +133,25 @@ export class HubFiller {
   async #readReceipts(): Promise<void> {
     for (const { id } of this.#region.sensors) {
       const { receipts } = await this.#ask<{ receipts: Receipt[] }>('GET', `/api/v1/receipts?sensor=${id}&limit=1000`)
-      for (const { sha256, state, error_message } of receipts) {
-        if (state === 'counted') this.#counted.add(`${id}/${sha256}`)
-        const refused = state === 'quarantined' && [...this.#sent.values()].includes(`${id}/${sha256}`)
-        if (refused) throw new TelescopeError('INTERNAL', `simulated capture of ${id} was refused: ${error_message}`)
+      for (const receipt of receipts) {
+        const identity = `${id}/${receipt.sha256}`
+        if (receipt.state === 'counted') this.#counted.add(identity)
+        else if (receipt.state !== 'received') this.#stuck.set(identity, receipt)
       }
+    }
+  }
+
+  /** What an earlier start has left in such a state is found when it is sent again. */
+  #checkSent(): void {
+    for (const [path, identity] of this.#sent) {
+      const receipt = this.#stuck.get(identity)
+      if (receipt === undefined) continue
+      const { sensor, sha256, state, error_message } = receipt
+      throw new TelescopeError(
+        'UPLOAD_STATE',
+        `capture ${path} of the demo, upload ${sensor}/${sha256}: is ${state} and will not be counted${error_message === null ? '' : ` (${error_message})`}; make the region anew with: ${commandLine('demo', '--reset')}`,
+        { sensor, sha256, state, path },
+      )
     }
   }
 

@@ -27,8 +27,9 @@ const STATUS_SCHEMA = {
     geography: text,
     uploads: {
       type: 'object',
-      required: ['received', 'counted', 'quarantined'],
-      properties: { received: count, counted: count, quarantined: count },
+      description: 'Uploads by what became of them; received is all of them. What is in none of the others waits.',
+      required: ['received', 'counted', 'quarantined', 'held', 'withdrawn'],
+      properties: { received: count, counted: count, quarantined: count, held: count, withdrawn: count },
     },
     role: { type: 'string', description: 'What the caller may do.' },
   },

@@ -5,6 +5,7 @@ import { RECEIPT, RECEIPT_STATES, type Receipt, type ReceiptState } from '../../
 import { rowJsonSchema } from '../../../schemas/column.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import { sensorOf } from '../access.ts'
+import { checkSensor } from '../check-sensor.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
 import { SIGNED_RECEIPT_SCHEMA } from '../hub-key.ts'
 import type { ServerParts } from '../server-parts.ts'
@@ -56,7 +57,7 @@ export function addReceiptRoutes(app: FastifyInstance, { storage, isReady, hubKe
     },
     async ({ subject, query }) => {
       const sensor = subject.sensor === null ? query.sensor : sensorOf(subject, query.sensor)
-      if (sensor !== undefined && (await storage.findSensor(sensor)) === null) throw sensorUnknown(sensor)
+      if (sensor !== undefined) await checkSensor(storage, sensor)
       const limit = readInteger(LIST, 'limit', query.limit)
       const { state } = query
       const filter = { ...(sensor === undefined ? {} : { sensor }), ...(state === undefined ? {} : { state }) }
@@ -98,10 +99,6 @@ export function addReceiptRoutes(app: FastifyInstance, { storage, isReady, hubKe
       }
     },
   )
-}
-
-function sensorUnknown(sensor: string): TelescopeError {
-  return new TelescopeError('SENSOR_UNKNOWN', `sensor "${sensor}" is not registered`, { sensor })
 }
 
 /** The receipt as soon as it says what became of the upload; as it is when the time is over or `goesOn` ends. */

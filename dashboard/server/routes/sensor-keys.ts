@@ -2,8 +2,9 @@ import type { FastifyInstance } from 'fastify'
 import { rowJsonSchema } from '../../../schemas/column.ts'
 import { SENSOR_KEY } from '../../../schemas/sensor-key.ts'
 import { actorOf } from '../access.ts'
+import { checkSensor } from '../check-sensor.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
-import { checkSensor, INVITATION_HOURS, inviteSensor, revokeSensor } from '../sensor-access.ts'
+import { INVITATION_HOURS, inviteSensor, revokeSensor } from '../sensor-access.ts'
 import type { ServerParts } from '../server-parts.ts'
 
 type OneSensor = { Params: { sensor: string } }

@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import type { Storage } from '../../../analytics/storage.ts'
 import type { ParameterTable } from '../../../schemas/api.ts'
-import { TelescopeError } from '../../../schemas/errors.ts'
 import { type Subject, sensorOf } from '../access.ts'
+import { checkSensor } from '../check-sensor.ts'
 
 /** What all ways to upload read off a request. */
 
@@ -19,8 +19,8 @@ export async function registeredSensor(
   storage: Storage,
 ): Promise<string> {
   const sensor = sensorOf(subject, query.sensor)
-  if ((await storage.findSensor(sensor)) !== null) return sensor
-  throw new TelescopeError('SENSOR_UNKNOWN', `sensor "${sensor}" is not registered`, { sensor })
+  await checkSensor(storage, sensor)
+  return sensor
 }
 
 /** Where to ask what became of an upload; a credential that is bound to no sensor has to name it there, too. */
