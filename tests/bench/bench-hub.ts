@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { openStorage } from '../../analytics/duckdb-storage.ts'
+import type { SigningKey } from '../../collector/ed25519-key.ts'
 import { createToken } from '../../dashboard/server/credentials.ts'
 import { openDataFolder } from '../../dashboard/server/data-folder.ts'
+import { hashCode } from '../../dashboard/server/invitation-code.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
+import { INVITATION_HOURS, inviteSensor } from '../../dashboard/server/sensor-access.ts'
 import type { UploadKind } from '../../schemas/catalog.ts'
 import { CommandProcess } from '../support/hub-process.ts'
 import { PROGRAM } from './simulated-day.ts'
@@ -62,8 +65,14 @@ export class BenchHub {
     this.#url = new URL(parts.url)
   }
 
-  /** @param telescopes of each sensor by its name */
-  static async start(telescopes: ReadonlyMap<string, string>): Promise<BenchHub> {
+  /**
+   * @param telescopes of each sensor by its name
+   * @param keys of sensors that sign their requests
+   */
+  static async start(
+    telescopes: ReadonlyMap<string, string>,
+    keys: ReadonlyMap<string, SigningKey> = new Map(),
+  ): Promise<BenchHub> {
     const data = mkdtempSync(join(tmpdir(), 'hirundo-bench-hub-'))
     const storage = await openStorage({ data, geography: null })
     const folder = openDataFolder(data)
@@ -71,11 +80,23 @@ export class BenchHub {
     for (const [sensor, telescope] of telescopes) {
       await registerSensor(storage, folder, { sensor, economy: 'JP', organisation: '', telescope })
       tokens.set(sensor, (await createToken(storage, { sensor })).token)
+      const key = keys.get(sensor)
+      if (key === undefined) continue
+      const { code } = await inviteSensor(storage, sensor, INVITATION_HOURS.default)
+      await storage.enrol(hashCode(code), { sensor, key_id: key.id, public_key: key.publicKey })
     }
     const reader = (await createToken(storage, { role: 'coordinator' })).token
     await storage.close()
     const child = new CommandProcess(['serve', '--data', data, '--port', '0'], { build: dirname(dirname(PROGRAM)) })
     return new BenchHub({ data, process: child, tokens, reader, url: await child.url() })
+  }
+
+  get url(): URL {
+    return this.#url
+  }
+
+  get data(): string {
+    return this.#data
   }
 
   /** Ends it in order, so that a profile is written when one was asked for, and removes its folder. */
@@ -100,8 +121,8 @@ export class BenchHub {
   }
 
   /** The body of an answer; anything but 200 is an error. */
-  async get<T>(path: string): Promise<T> {
-    const answer = await this.#ask('GET', path, this.#reader)
+  async get<T>(path: string, agent: Agent = this.#agent): Promise<T> {
+    const answer = await this.#ask('GET', path, this.#reader, null, agent)
     if (answer.status !== 200) throw new Error(`${path} was answered with ${answer.status}: ${JSON.stringify(answer)}`)
     return answer.body as T
   }
@@ -139,6 +160,7 @@ export class BenchHub {
     path: string,
     token: string,
     upload: { byteCount: number; body: Readable } | null = null,
+    agent = this.#agent,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const headers = {
@@ -146,7 +168,7 @@ export class BenchHub {
         ...(upload && { 'content-length': upload.byteCount, 'content-type': 'application/octet-stream' }),
       }
       const { hostname, port } = this.#url
-      const call = request({ hostname, port, path, method, headers, agent: this.#agent }, response => {
+      const call = request({ hostname, port, path, method, headers, agent }, response => {
         readBody(response).then(text => {
           resolve({ status: response.statusCode!, body: JSON.parse(text || 'null') })
         }, reject)
