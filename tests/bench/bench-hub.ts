@@ -173,7 +173,11 @@ export class BenchHub {
           resolve({ status: response.statusCode!, body: JSON.parse(text || 'null') })
         }, reject)
       })
-      call.on('error', reject)
+      call.on('error', error => {
+        // The hub ended an idle connection just when it was used again: asked once more, as browsers do.
+        if (call.reusedSocket && upload === null) this.#ask(method, path, token, null, agent).then(resolve, reject)
+        else reject(error)
+      })
       if (upload) upload.body.on('error', reject).pipe(call)
       else call.end()
     })

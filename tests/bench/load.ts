@@ -17,7 +17,7 @@ import { TelescopeError } from '../../schemas/errors.ts'
 import { formatSequence } from '../../schemas/upload-sequence.ts'
 import { BenchHub, type HubUse } from './bench-hub.ts'
 import { judgeLoad, type LoadFigures, type MemorySample } from './load-report.ts'
-import { MinuteCaptures, PACKETS_PER_MINUTE } from './minute-captures.ts'
+import { MinuteCaptures } from './minute-captures.ts'
 import { PAGE_LOADS } from './page-questions.ts'
 
 /*
@@ -30,6 +30,8 @@ import { PAGE_LOADS } from './page-questions.ts'
 export interface LoadOptions {
   readonly minutes: number
   readonly sensors: number
+  /** Of a batch, about. */
+  readonly packets: number
   readonly seed: number
 }
 
@@ -61,12 +63,12 @@ interface Sent {
 
 /** @returns whether all that is asked was reached */
 export async function load(options: LoadOptions): Promise<boolean> {
-  const { sensors: count, minutes, seed } = options
+  const { sensors: count, minutes, packets, seed } = options
   const folder = await mkdtemp(join(tmpdir(), 'hirundo-bench-'))
   const spools = await mkdtemp(join(existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(), 'hirundo-bench-'))
   let hub: BenchHub | null = null
   try {
-    const captures = await MinuteCaptures.make(join(folder, 'sim'), { sensors: count, minutes, seed })
+    const captures = await MinuteCaptures.make(join(folder, 'sim'), { sensors: count, minutes, packets, seed })
     const sensors = await makeSensors(spools, count)
     hub = await BenchHub.start(
       new Map(sensors.map(({ identity, place }) => [identity.sensor, telescopeOf(place)])),
@@ -77,7 +79,7 @@ export async function load(options: LoadOptions): Promise<boolean> {
     const receipts = await readReceipts(hub, sensors)
     await captures.close()
     print(
-      `${count} sensors, ${minutes} minutes, seed ${seed}, about ${PACKETS_PER_MINUTE} packets a batch; node ${process.version}`,
+      `${count} sensors, ${minutes} minutes, seed ${seed}, about ${packets} packets a batch; node ${process.version}`,
     )
     const figures: LoadFigures = {
       ...{ ...sent, questions, memory, loadAverage: loadavg()[0]! },

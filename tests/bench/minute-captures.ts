@@ -12,8 +12,11 @@ import { PROGRAM } from './simulated-day.ts'
  * hour of the day is in none of it.
  */
 
-/** What one of 25 sensors with a /24 gets in a minute when the region gets 42.5 million packets a day. */
-export const PACKETS_PER_MINUTE = 1180
+/**
+ * Packets of a batch as planned: 42.5 million packets a day in 57 600 batches, of 200 sensors that send every five
+ * minutes. Sent every minute, it is five times of both.
+ */
+export const PACKETS_PER_BATCH = 738
 
 const HEADER_BYTES = 24
 const RECORD_BYTES = 16
@@ -43,10 +46,10 @@ export class MinuteCaptures {
   /** @param folder receives the captures of the region: about 100 bytes a packet */
   static async make(
     folder: string,
-    { sensors, minutes, seed }: { sensors: number; minutes: number; seed: number },
+    { sensors, minutes, packets, seed }: { sensors: number; minutes: number; packets: number; seed: number },
   ): Promise<MinuteCaptures> {
-    const packets = sensors * minutes * PACKETS_PER_MINUTE
-    const shape = ['--scenario', 'region', '--days', '1', '--packets', String(packets), '--seed', String(seed)]
+    const all = String(sensors * minutes * packets)
+    const shape = ['--scenario', 'region', '--days', '1', '--packets', all, '--seed', String(seed)]
     await measure([process.execPath, PROGRAM, 'simulate', ...shape, '--out', folder], tmpdir())
     const truth = JSON.parse(await readFile(join(folder, 'truth.json'), 'utf8')) as {
       sensors: { id: string; prefixes: string[] }[]
