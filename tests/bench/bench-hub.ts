@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -19,6 +19,8 @@ export interface HubUse {
   /** Processor time of all threads, user and system. */
   readonly hubSeconds: number
   readonly childrenSeconds: number
+  /** Time in which threads of the hub were ready to run and others had the processors. */
+  readonly hubWaitedSeconds: number
   readonly hubMegabytes: number
   readonly childrenMegabytes: number
 }
@@ -149,6 +151,7 @@ export class BenchHub {
     const uses = children.map(child => processUse(Number(child)))
     return {
       hubSeconds: hub.seconds,
+      hubWaitedSeconds: waitedSeconds(pid!),
       childrenSeconds: uses.reduce((sum, { seconds }) => sum + seconds, 0),
       hubMegabytes: hub.megabytes,
       childrenMegabytes: uses.reduce((sum, { megabytes }) => sum + megabytes, 0),
@@ -188,6 +191,19 @@ async function readBody(response: IncomingMessage): Promise<string> {
   const pieces: Buffer[] = []
   for await (const piece of response) pieces.push(piece as Buffer)
   return Buffer.concat(pieces).toString()
+}
+
+/** Of the threads that there are; 0 where the kernel does not say. */
+function waitedSeconds(pid: number): number {
+  let nanoseconds = 0
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[1])
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return nanoseconds / 1e9
 }
 
 /** The name of a process may hold spaces; it ends with the last bracket. */

@@ -17,6 +17,8 @@ export interface LoadFigures {
   readonly bytes: number
   /** Seconds from each receipt to its count. */
   readonly counted: readonly number[]
+  /** States of uploads that were not counted. */
+  readonly uncounted: readonly string[]
   /** Milliseconds of each question of the page. */
   readonly questions: ReadonlyMap<string, readonly number[]>
   readonly memory: readonly MemorySample[]
@@ -41,10 +43,12 @@ const SHOWN_MINUTES = [1, 5, 10, 15, 20, 25, 30, 40, 50, 60]
 
 /** Figures as lines, with a verdict for each that is asked. */
 export function judgeLoad(figures: LoadFigures): { lines: string[]; holds: boolean } {
-  const { answers, refusals, packets, flows, bytes, counted, questions, memory, clientDelay, loadAverage } = figures
+  const { answers, refusals, packets, flows, bytes, counted, uncounted, questions, memory } = figures
+  const { clientDelay, loadAverage } = figures
   const lines = [
     `uploads: ${answers.length} acknowledged, ${refusals.length} refused; ${packets} packets in ${flows} flows, ${(bytes / packets).toFixed(1)} bytes a packet as sent`,
-    ...new Set(refusals.slice(0, 5).map(refusal => `  refused: ${refusal}`)),
+    ...[...new Set(refusals)].slice(0, 5).map(refusal => `  refused: ${refusal}`),
+    ...[...new Set(uncounted)].map(state => `  not counted: ${state}`),
     `client: late by ${clientDelay.p99.toFixed(0)} ms (p99), ${clientDelay.max.toFixed(0)} ms at most; load of the machine ${loadAverage.toFixed(1)}`,
     `${''.padEnd(30)}${['count', 'p50', 'p99', 'max'].map(name => name.padStart(9)).join('')}`,
     line('answer to an upload, ms', answers, 0),
@@ -55,6 +59,7 @@ export function judgeLoad(figures: LoadFigures): { lines: string[]; holds: boole
   lines.push(line('all questions, ms', asked, 0), ...memoryLines(memory))
   const verdicts: [string, boolean][] = [
     ['each upload has a receipt', refusals.length === 0],
+    [`each receipt is counted, but ${uncounted.length}`, uncounted.length === 0],
     [
       `p99 of the answer ${p99(answers).toFixed(0)} ms, asked under ${ASKED.answerMilliseconds}`,
       p99(answers) < ASKED.answerMilliseconds,
@@ -90,7 +95,7 @@ function memoryLines(memory: readonly MemorySample[]): string[] {
     row('MB of the hub', sample => sample.hubMegabytes),
     row('MB of its children', sample => sample.childrenMegabytes),
     row('lake files', sample => sample.lakeFiles),
-    `processor seconds a minute: hub ${((last.hubSeconds - first.hubSeconds) / minutes).toFixed(1)}, children ${((last.childrenSeconds - first.childrenSeconds) / minutes).toFixed(1)}`,
+    `processor seconds a minute: hub ${((last.hubSeconds - first.hubSeconds) / minutes).toFixed(1)}, children ${((last.childrenSeconds - first.childrenSeconds) / minutes).toFixed(1)}; threads of the hub waited ${((last.hubWaitedSeconds - first.hubWaitedSeconds) / minutes).toFixed(1)} for a processor`,
   ]
 }
 

@@ -39,7 +39,9 @@ const MINUTE = 60
 /** Between two loads of a page. */
 const ANALYST_SECONDS = 5
 const MEMORY_SECONDS = 10
-const SETTLE_SECONDS_MAX = 120
+/** After the last upload, until what still waits is told as not counted. */
+const SETTLE_SECONDS_MAX = 300
+const SETTLE_MILLISECONDS = 500
 const RECEIPTS_MAX = 1000
 /** Files of the sensors lie in memory: a sensor has a disk of its own. */
 const MEMORY_FOLDER = '/dev/shm'
@@ -85,6 +87,9 @@ export async function load(options: LoadOptions): Promise<boolean> {
       ...{ ...sent, questions, memory, loadAverage: loadavg()[0]! },
       clientDelay: loop,
       counted: receipts.map(countedSeconds),
+      uncounted: receipts.flatMap(({ state, error_code }) =>
+        state === 'counted' ? [] : [`${state} ${error_code ?? ''}`],
+      ),
       receiptPackets: receipts.reduce((sum, { packet_kept_count }) => sum + (packet_kept_count ?? 0), 0),
       answeredPackets: await hub.packets(),
     }
@@ -216,10 +221,12 @@ async function watch(hub: BenchHub, samples: MemorySample[], signal: AbortSignal
 }
 
 async function settle(hub: BenchHub): Promise<void> {
-  const slow = pause(SETTLE_SECONDS_MAX * 1000, null, { ref: false }).then(() => {
-    throw new Error(`uploads still wait to be counted after ${SETTLE_SECONDS_MAX} s`)
-  })
-  await Promise.race([hub.counted(), slow])
+  const end = performance.now() + SETTLE_SECONDS_MAX * 1000
+  while (performance.now() < end) {
+    const { receipts } = await hub.get<{ receipts: unknown[] }>('/api/v1/receipts?state=received&limit=1')
+    if (receipts.length === 0) return
+    await pause(SETTLE_MILLISECONDS)
+  }
 }
 
 async function readReceipts(hub: BenchHub, sensors: readonly Sensor[]): Promise<Receipt[]> {
@@ -231,10 +238,10 @@ async function readReceipts(hub: BenchHub, sensors: readonly Sensor[]): Promise<
   return all
 }
 
-/** From receipt to count, by the hub's clock. */
-function countedSeconds({ sensor, state, received_at, counted_at, error_message }: Receipt): number {
-  if (state !== 'counted') throw new Error(`an upload of ${sensor} is ${state}: ${error_message}`)
-  return (Date.parse(counted_at!) - Date.parse(received_at)) / 1000
+/** From receipt to count, by the hub's clock; infinite for what is not counted. */
+function countedSeconds({ received_at, counted_at }: Receipt): number {
+  if (counted_at === null) return Number.POSITIVE_INFINITY
+  return (Date.parse(counted_at) - Date.parse(received_at)) / 1000
 }
 
 function print(line: string): void {
