@@ -32,6 +32,7 @@ import { findSensorKey, listSensorKeys, noteKeyUsed, revokeSensorKeys, succeedSe
 import { addSensor, findSensor, listSensors } from './sensors.ts'
 import { takeSnapshot } from './snapshot.ts'
 import { redoSourceEconomies } from './source-economy.ts'
+import { countSourceRows } from './source-rows.ts'
 import type { Scope, Storage } from './storage.ts'
 import { addToken, findToken, listTokens, revokeToken } from './tokens.ts'
 import { checkReopening, reopenUpload } from './upload-state.ts'
@@ -140,6 +141,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     reopenUpload: (action, decision) => reopenUpload(database, action, decision, nowMicros()),
     withdrawUpload: decision => changeLake(() => withdrawUpload({ database, lake, nowMicros }, decision)),
     query: (name, parameters, scope) => ask(scope, context => answerQuery(name, context, parameters)),
+    sourceRows: () => countSourceRows(database),
     overview: scope => ask(scope, context => readOverview(context, geography?.name ?? '')),
     lakeDays: () => database.read(lakeDays),
     uploadsOfDay: day => database.read(session => uploadsOfDay(session, day)),

@@ -120,6 +120,8 @@ export interface Storage {
    *   answer must not tell whether it exists)
    */
   query<N extends QueryName>(name: N, parameters: QueryParameters<N>, scope: Scope): Promise<Answer<N>>
+  /** Hourly sums of sources, about: what questions have to go through at most. */
+  sourceRows(): Promise<number>
   /** Days with data as [since, until) Unix seconds, and uploads per state. */
   overview(scope: Scope): Promise<Overview>
   /** What to look after, a row a sensor, by name. */

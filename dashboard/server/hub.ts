@@ -12,6 +12,7 @@ import { diskSpace } from './disk-reserve.ts'
 import { openHubKey } from './hub-key.ts'
 import { HubMetrics } from './hub-metrics.ts'
 import { Inbox } from './inbox.ts'
+import { keepAnswers } from './kept-answers.ts'
 import { Listeners } from './listeners.ts'
 import { listenForMetrics } from './metrics-listener.ts'
 import { observeStorage } from './observed-storage.ts'
@@ -95,9 +96,11 @@ async function startOn(unobserved: Storage, folder: DataFolder, options: HubOpti
     disk: () => diskSpace(folder.root),
     parseChildRestarts: () => pool.restarts,
   })
-  const storage = observeStorage(
-    unobserved,
-    tellUploads(metrics, () => listeners.app.log),
+  const storage = keepAnswers(
+    observeStorage(
+      unobserved,
+      tellUploads(metrics, () => listeners.app.log),
+    ),
   )
   const counter = new Counter({
     storage,

@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TelescopeError } from '../../schemas/errors.ts'
 import {
   CONNECTION_IDLE_MILLISECONDS,
+  HEADERS_MILLISECONDS,
   KEEP_ALIVE_MILLISECONDS,
   REQUEST_MILLISECONDS,
   STOP_MILLISECONDS,
@@ -27,6 +28,8 @@ export class Listeners {
       this.#localRequests.add(request)
       this.app.routing(request, response)
     })
+    this.app.server.headersTimeout = HEADERS_MILLISECONDS
+    this.#local.headersTimeout = HEADERS_MILLISECONDS
     this.#local.requestTimeout = REQUEST_MILLISECONDS
     this.#local.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS
     this.#local.setTimeout(CONNECTION_IDLE_MILLISECONDS)

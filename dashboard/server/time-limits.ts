@@ -4,6 +4,8 @@
 export const HANDLER_MILLISECONDS = 30_000
 /** A connection on which nothing moves for so long is closed; longer than the fsync of the largest upload takes. */
 export const CONNECTION_IDLE_MILLISECONDS = 120_000
+/** The head of a request, from its first byte on; looked at every half minute, by Node's own clock. */
+export const HEADERS_MILLISECONDS = 60_000
 /** The whole of a request: the largest capture at 2 Mbit/s takes five hours. */
 export const REQUEST_MILLISECONDS = 6 * 3600 * 1000
 export const KEEP_ALIVE_MILLISECONDS = 10_000

@@ -90,6 +90,13 @@ beforeAll(async () => {
 
 const SECOND_WEEK = { since: String(SECOND), until: String(END) }
 
+test('how many rows questions go through is known, one for each service and source of an hour', async () => {
+  const flows = [...ALPHA, ...BETA, ...GAMMA]
+  const hours = flows.map(({ time, src, ...flow }) => [Math.floor(time / 3600), src, flow.protocol, flow.service_port])
+  expect(await storage.sourceRows()).toBeGreaterThanOrEqual(new Set(hours.map(String)).size)
+  expect(await storage.sourceRows()).toBeLessThanOrEqual(flows.length)
+})
+
 describe('traffic', () => {
   test('by class: sums, distinct sources, and the mean of the rates of those that listened', async () => {
     const { rows, meta } = await storage.query('traffic', { ...SECOND_WEEK, bucket: '86400' }, ALL)

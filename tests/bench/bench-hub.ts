@@ -1,12 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { openStorage } from '../../analytics/duckdb-storage.ts'
+import type { SigningKey } from '../../collector/ed25519-key.ts'
 import { createToken } from '../../dashboard/server/credentials.ts'
 import { openDataFolder } from '../../dashboard/server/data-folder.ts'
+import { hashCode } from '../../dashboard/server/invitation-code.ts'
 import { registerSensor } from '../../dashboard/server/registration.ts'
+import { INVITATION_HOURS, inviteSensor } from '../../dashboard/server/sensor-access.ts'
 import type { UploadKind } from '../../schemas/catalog.ts'
 import { CommandProcess } from '../support/hub-process.ts'
 import { PROGRAM } from './simulated-day.ts'
@@ -16,6 +19,8 @@ export interface HubUse {
   /** Processor time of all threads, user and system. */
   readonly hubSeconds: number
   readonly childrenSeconds: number
+  /** Time in which threads of the hub were ready to run and others had the processors. */
+  readonly hubWaitedSeconds: number
   readonly hubMegabytes: number
   readonly childrenMegabytes: number
 }
@@ -62,8 +67,14 @@ export class BenchHub {
     this.#url = new URL(parts.url)
   }
 
-  /** @param telescopes of each sensor by its name */
-  static async start(telescopes: ReadonlyMap<string, string>): Promise<BenchHub> {
+  /**
+   * @param telescopes of each sensor by its name
+   * @param keys of sensors that sign their requests
+   */
+  static async start(
+    telescopes: ReadonlyMap<string, string>,
+    keys: ReadonlyMap<string, SigningKey> = new Map(),
+  ): Promise<BenchHub> {
     const data = mkdtempSync(join(tmpdir(), 'hirundo-bench-hub-'))
     const storage = await openStorage({ data, geography: null })
     const folder = openDataFolder(data)
@@ -71,11 +82,23 @@ export class BenchHub {
     for (const [sensor, telescope] of telescopes) {
       await registerSensor(storage, folder, { sensor, economy: 'JP', organisation: '', telescope })
       tokens.set(sensor, (await createToken(storage, { sensor })).token)
+      const key = keys.get(sensor)
+      if (key === undefined) continue
+      const { code } = await inviteSensor(storage, sensor, INVITATION_HOURS.default)
+      await storage.enrol(hashCode(code), { sensor, key_id: key.id, public_key: key.publicKey })
     }
     const reader = (await createToken(storage, { role: 'coordinator' })).token
     await storage.close()
     const child = new CommandProcess(['serve', '--data', data, '--port', '0'], { build: dirname(dirname(PROGRAM)) })
     return new BenchHub({ data, process: child, tokens, reader, url: await child.url() })
+  }
+
+  get url(): URL {
+    return this.#url
+  }
+
+  get data(): string {
+    return this.#data
   }
 
   /** Ends it in order, so that a profile is written when one was asked for, and removes its folder. */
@@ -100,8 +123,8 @@ export class BenchHub {
   }
 
   /** The body of an answer; anything but 200 is an error. */
-  async get<T>(path: string): Promise<T> {
-    const answer = await this.#ask('GET', path, this.#reader)
+  async get<T>(path: string, agent: Agent = this.#agent): Promise<T> {
+    const answer = await this.#ask('GET', path, this.#reader, null, agent)
     if (answer.status !== 200) throw new Error(`${path} was answered with ${answer.status}: ${JSON.stringify(answer)}`)
     return answer.body as T
   }
@@ -128,6 +151,7 @@ export class BenchHub {
     const uses = children.map(child => processUse(Number(child)))
     return {
       hubSeconds: hub.seconds,
+      hubWaitedSeconds: waitedSeconds(pid!),
       childrenSeconds: uses.reduce((sum, { seconds }) => sum + seconds, 0),
       hubMegabytes: hub.megabytes,
       childrenMegabytes: uses.reduce((sum, { megabytes }) => sum + megabytes, 0),
@@ -139,6 +163,7 @@ export class BenchHub {
     path: string,
     token: string,
     upload: { byteCount: number; body: Readable } | null = null,
+    agent = this.#agent,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const headers = {
@@ -146,12 +171,16 @@ export class BenchHub {
         ...(upload && { 'content-length': upload.byteCount, 'content-type': 'application/octet-stream' }),
       }
       const { hostname, port } = this.#url
-      const call = request({ hostname, port, path, method, headers, agent: this.#agent }, response => {
+      const call = request({ hostname, port, path, method, headers, agent }, response => {
         readBody(response).then(text => {
           resolve({ status: response.statusCode!, body: JSON.parse(text || 'null') })
         }, reject)
       })
-      call.on('error', reject)
+      call.on('error', error => {
+        // The hub ended an idle connection just when it was used again: asked once more, as browsers do.
+        if (call.reusedSocket && upload === null) this.#ask(method, path, token, null, agent).then(resolve, reject)
+        else reject(error)
+      })
       if (upload) upload.body.on('error', reject).pipe(call)
       else call.end()
     })
@@ -162,6 +191,19 @@ async function readBody(response: IncomingMessage): Promise<string> {
   const pieces: Buffer[] = []
   for await (const piece of response) pieces.push(piece as Buffer)
   return Buffer.concat(pieces).toString()
+}
+
+/** Of the threads that there are; 0 where the kernel does not say. */
+function waitedSeconds(pid: number): number {
+  let nanoseconds = 0
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[1])
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return nanoseconds / 1e9
 }
 
 /** The name of a process may hold spaces; it ends with the last bracket. */

@@ -85,6 +85,10 @@ export const DEFECTS = {
       to: 'await syncFolder(dirname(path)).catch(() => {});',
     },
   ],
+  noUploadQuota: [{ file: 'dashboard/server/upload-quotas.js', from: 'if (open >= connections)', to: 'if (false)' }],
+  noLimitForHeaders: [
+    { file: 'dashboard/server/time-limits.js', from: 'HEADERS_MILLISECONDS = 60_000', to: 'HEADERS_MILLISECONDS = 0' },
+  ],
   noReserve: [
     { file: 'dashboard/server/disk-reserve.js', from: 'if (free - needed >= reserve)', to: 'if (true)' },
     {

@@ -3,6 +3,7 @@ import type { FaultOptions, FaultReport, FaultTest } from './fault-test.ts'
 import { fullDisk } from './full-disk.ts'
 import { killAtAnswers, killBetweenDuplicates } from './kill-at-random.ts'
 import { receiptOrder } from './receipt-order.ts'
+import { slowConnections } from './slow-connections.ts'
 import { failingSyncOfFolder } from './system-call-sweep.ts'
 
 interface KnownDefect {
@@ -10,6 +11,8 @@ interface KnownDefect {
   readonly test: FaultTest
   /** What the test says of it. */
   readonly violation: RegExp
+  /** Only its long form finds it. */
+  readonly long?: true
 }
 
 /** Each defect with the test that must find it. */
@@ -26,12 +29,32 @@ export const KNOWN_DEFECTS = {
     test: failingSyncOfFolder,
     violation: /a receipt was given after f/,
   },
+  noUploadQuota: {
+    changes: DEFECTS.noUploadQuota,
+    test: slowConnections,
+    violation: /beyond the quota were refused/,
+  },
+  noLimitForHeaders: {
+    changes: DEFECTS.noLimitForHeaders,
+    test: slowConnections,
+    violation: /slow headers were cut/,
+    long: true,
+  },
   noReserve: {
     changes: DEFECTS.noReserve,
     test: fullDisk,
     violation: /bytes were left free|not with 507|the hub ended/,
   },
 } as const satisfies Record<string, KnownDefect>
+
+/** Those that the test run has time for. */
+export const QUICK_DEFECTS = (Object.keys(KNOWN_DEFECTS) as (keyof typeof KNOWN_DEFECTS)[]).filter(
+  name => !isLong(KNOWN_DEFECTS[name]),
+)
+
+function isLong({ long }: KnownDefect): boolean {
+  return long === true
+}
 
 /** @returns what the test says of a build with the defect; empty when it finds nothing */
 export async function violationsOf(
@@ -45,7 +68,7 @@ export async function violationsOf(
 export async function knownDefects({ seed, print }: FaultOptions): Promise<FaultReport> {
   const violations: string[] = []
   for (const [name, defect] of Object.entries(KNOWN_DEFECTS)) {
-    const found = await violationsOf(defect, { seed, short: true, print })
+    const found = await violationsOf(defect, { seed, short: !isLong(defect), print })
     print(`${name}: ${found[0] ?? 'nothing found'}`)
     if (!found.some(violation => defect.violation.test(violation))) violations.push(`${name} was not found`)
   }

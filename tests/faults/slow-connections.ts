@@ -17,11 +17,15 @@ const QUOTA = 64
 const REFUSED = 16
 const TRICKLE_MILLISECONDS = 1000
 const OPEN_SECONDS_MAX = 60
-/** Uploads of the other sensor, before and meanwhile; all within the limit for headers. */
+/** Uploads of the other sensor, before, meanwhile and afterwards. */
 const PROBES = { long: 200, short: 16 }
+/** Fewer say nothing of one in a hundred. */
+const PROBES_MIN = 50
+/** The limit for headers is a minute: what is sent meanwhile has to be answered before, on a slow machine fewer. */
+const PROBE_SECONDS_MAX = 40
 const CLIENTS = 4
 const PROBE_BYTES = 20_000
-/** Node's limit for headers is a minute, looked at every half minute. */
+/** What is over the limit for headers is looked for every half minute. */
 const CUT_SECONDS_MAX = 120
 const TOO_MANY_REQUESTS = 429
 
@@ -35,8 +39,9 @@ export async function slowConnections({ short, build, rounds, print }: FaultOpti
   const probe = async (): Promise<number[]> => {
     const times: number[] = []
     let left = PROBES[form]
+    const end = performance.now() + PROBE_SECONDS_MAX * 1000
     const client = async (): Promise<void> => {
-      while (left > 0) {
+      while (left > 0 && performance.now() < end) {
         left--
         const upload = makeCapture(hub.sensors[0]!, sent.length, PROBE_BYTES)
         sent.push(upload)
@@ -60,16 +65,23 @@ export async function slowConnections({ short, build, rounds, print }: FaultOpti
     await slow.opened()
     print(`${count} connections are open`)
     const during = await probe()
+    const openMeanwhile = slow.open
     const refused = slow.answers.filter(status => status === TOO_MANY_REQUESTS).length
+    const others = slow.answers.filter(status => status !== TOO_MANY_REQUESTS)
+    if (others.length > 0) violations.push(`slow connections were answered with ${[...new Set(others)].join(', ')}`)
     if (refused !== REFUSED) violations.push(`${refused} slow uploads beyond the quota were refused, not ${REFUSED}`)
-    if (!short && slow.open < count)
-      violations.push(`only ${slow.open} of ${count} slow connections were open meanwhile`)
-    const [p99Before, p99During] = [p99(before), p99(during)]
+    if (openMeanwhile < count) violations.push(`only ${openMeanwhile} of ${count} slow connections were open meanwhile`)
+    const neighbours = [before]
     if (!short) {
-      if (p99During > 2 * p99Before)
-        violations.push(`p99 is ${p99During.toFixed(0)} ms, ${p99Before.toFixed(0)} before`)
       const cut = await slow.headersCut()
       if (cut < headers) violations.push(`${cut} of ${headers} slow headers were cut`)
+      slow.close()
+      // Other work on the machine comes and goes: what was slow on either side is no doing of the connections.
+      neighbours.push(await probe())
+      const [limit, p99During] = [2 * Math.max(...neighbours.map(p99)), p99(during)]
+      if (p99During > limit) violations.push(`p99 is ${p99During.toFixed(0)} ms, at most ${limit.toFixed(0)} expected`)
+      const fewest = Math.min(during.length, ...neighbours.map(times => times.length))
+      if (fewest < PROBES_MIN) violations.push(`only ${fewest} uploads were answered in ${PROBE_SECONDS_MAX} s`)
     }
     slow.close()
     violations.push(...(await checkPromise(hub, acknowledged, sent)))
@@ -78,10 +90,12 @@ export async function slowConnections({ short, build, rounds, print }: FaultOpti
       figures: {
         connections: count,
         'uploads refused by quota': refused,
-        'p99 before, ms': p99Before.toFixed(1),
-        'p99 during, ms': p99During.toFixed(1),
-        'median before, ms': before[before.length >> 1]!.toFixed(1),
-        'median during, ms': during[during.length >> 1]!.toFixed(1),
+        'connections open': openMeanwhile,
+        'uploads measured': during.length,
+        'p99 before, after, ms': neighbours.map(times => p99(times).toFixed(0)).join(' '),
+        'p99 during, ms': p99(during).toFixed(0),
+        'median before, after, ms': neighbours.map(times => median(times).toFixed(0)).join(' '),
+        'median during, ms': median(during).toFixed(0),
         'headers cut': slow.cutHeaders,
       },
     }
@@ -93,6 +107,10 @@ export async function slowConnections({ short, build, rounds, print }: FaultOpti
 
 function p99(sorted: readonly number[]): number {
   return sorted[Math.ceil(sorted.length * 0.99) - 1]!
+}
+
+function median(sorted: readonly number[]): number {
+  return sorted[sorted.length >> 1]!
 }
 
 class SlowConnections {
@@ -126,10 +144,9 @@ class SlowConnections {
 
   #open(hub: FaultyHub, head: string, onCut: () => void): void {
     const { hostname, port } = new URL(hub.url)
-    const socket = connect(Number(port), hostname, () => {
-      this.#connected++
-      socket.write(head)
-    })
+    const socket = connect(Number(port), hostname, () => this.#connected++)
+    // At once, and not when it is connected: else the first byte that trickles may come before it.
+    socket.write(head)
     this.#sockets.add(socket)
     socket.on('data', data => {
       const status = /^HTTP\/1\.1 (\d+)/.exec(data.toString('latin1'))?.[1]

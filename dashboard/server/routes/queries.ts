@@ -10,6 +10,7 @@ import {
 } from '../../../schemas/api.ts'
 import { scopeOf } from '../access.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
+import { answerAge } from '../kept-answers.ts'
 import type { ServerParts } from '../server-parts.ts'
 
 /** One route a question of the API table, and the same rows as CSV by suffix or by `Accept: text/csv`. */
@@ -27,7 +28,7 @@ export function addQueryRoutes(app: FastifyInstance, { storage }: ServerParts): 
       },
       async (request, reply) => {
         const answer = await ask(request)
-        reply.headers({ 'cache-control': 'no-store', vary: 'accept' })
+        reply.headers({ 'cache-control': 'no-store', vary: 'accept', ...ageOf(answer) })
         return wantsCsv(request) ? reply.type(CSV_TYPE).send(exportRows(name, answer.rows)) : answer
       },
     )
@@ -40,11 +41,18 @@ export function addQueryRoutes(app: FastifyInstance, { storage }: ServerParts): 
       async (request, reply) => {
         const answer = await ask(request)
         const file = csvName(name, answer.meta)
-        reply.headers({ 'cache-control': 'no-store', 'content-disposition': `attachment; filename="${file}"` })
+        const disposition = { 'content-disposition': `attachment; filename="${file}"` }
+        reply.headers({ 'cache-control': 'no-store', ...disposition, ...ageOf(answer) })
         return reply.type(CSV_TYPE).send(exportRows(name, answer.rows))
       },
     )
   }
+}
+
+/** An answer that was kept says how old it is. */
+function ageOf(answer: object): Record<string, string> {
+  const seconds = answerAge(answer)
+  return seconds === 0 ? {} : { age: String(seconds) }
 }
 
 const CSV_TYPE = 'text/csv; charset=utf-8; header=present'
