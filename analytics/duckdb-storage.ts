@@ -5,6 +5,7 @@ import { TelescopeError } from '../schemas/errors.ts'
 import { appendAudit, listAudit, verifyAudit } from './audit.ts'
 import { compactStep } from './compaction.ts'
 import { countGroup } from './count-group.ts'
+import { DamagedFiles } from './damaged-files.ts'
 import { Database } from './database.ts'
 import { dropDay, replaceDay } from './days.ts'
 import type { Geography } from './geography.ts'
@@ -81,6 +82,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     throw error
   })
   const receipts = new ReceiptWriter(database, nowMicros)
+  const damaged = new DamagedFiles(database, lake)
   const { geography } = options
   let changing: Promise<unknown> = Promise.resolve()
   /** What changes lake files reads them first, long before its transaction: one such work at a time, in order. */
@@ -138,7 +140,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     },
     checkReopening: (action, upload) => checkReopening(database, action, upload),
     reopenUpload: (action, decision) => reopenUpload(database, action, decision, nowMicros()),
-    withdrawUpload: decision => changeLake(() => withdrawUpload({ database, lake, nowMicros }, decision)),
+    withdrawUpload: decision => changeLake(() => withdrawUpload({ database, lake, damaged, nowMicros }, decision)),
     query: (name, parameters, scope) => ask(scope, context => answerQuery(name, context, parameters)),
     overview: scope => ask(scope, context => readOverview(context, geography?.name ?? '')),
     lakeDays: () => database.read(lakeDays),
@@ -147,7 +149,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       changeLake(() => rebuildDay({ database, lake, nowMicros }, day, uploads, actor)),
     replaceDay: day => changeLake(() => replaceDay(database, lake, day)),
     dropDay: day => changeLake(() => dropDay(database, lake, day)),
-    compactStep: signal => changeLake(() => compactStep(database, lake, nowMicros(), signal)),
+    compactStep: signal => changeLake(() => compactStep(database, lake, damaged, nowMicros(), signal)),
+    damagedLakeFiles: () => damaged.count(),
     renewReadCopy() {
       const turn = renewing.then(() => renewReadCopy(database, lake, join(data, READ), Date.now()))
       renewing = turn.catch(() => {})

@@ -94,6 +94,7 @@ async function startOn(unobserved: Storage, folder: DataFolder, options: HubOpti
     waiting: () => unobserved.waiting(),
     disk: () => diskSpace(folder.root),
     parseChildRestarts: () => pool.restarts,
+    damagedLakeFiles: () => unobserved.damagedLakeFiles(),
   })
   const storage = observeStorage(
     unobserved,
