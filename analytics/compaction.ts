@@ -3,6 +3,7 @@ import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { LAKE_FLOW } from '../schemas/flow.ts'
 import { HOUR_SECONDS, MICROSECONDS } from '../schemas/time.ts'
+import type { DamagedFiles } from './damaged-files.ts'
 import type { Database, Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
@@ -13,7 +14,7 @@ import type { CompactionStep } from './storage.ts'
 /**
  * Small lake files of a day become few large ones, and all are sorted. A step reads some files of one day, writes their rows as one new
  * file, and swaps the rows of the manifest in one short transaction; killed anywhere, the old files are the data or
- * the new one is.
+ * the new one is. A file that is not as it was written is in no step.
  */
 
 /** Rows of a merged file and so of one step: some seconds of work, and a sort that spills little. */
@@ -38,15 +39,16 @@ const CONTENT = {
  * Does one step, if any is worth it.
  * @param signal ends a step that is under way: it throws, and nothing has happened
  * @returns null when there was nothing to do, or when the files changed meanwhile
- * @throws STORAGE_FAILED, DISK_FULL
+ * @throws STORAGE_FAILED, DISK_FULL; the former once for files that are found to be damaged, then without them
  */
 export async function compactStep(
   database: Database,
   lake: Lake,
+  damaged: DamagedFiles,
   nowMicros: number,
   signal?: AbortSignal,
 ): Promise<CompactionStep | null> {
-  const small = sql`(row_count <= ${bind('uint64', SMALL_ROWS_MAX)} OR is_sorted = false)`
+  const small = sql`(row_count <= ${bind('uint64', SMALL_ROWS_MAX)} OR is_sorted = false) AND ${damaged.notKnown}`
   const files = await database.read(session =>
     session.plain(
       LAKE_FILE,
@@ -65,6 +67,7 @@ export async function compactStep(
     signal?.throwIfAborted()
     // The old files cannot go while they are read: whoever drops the day waits for this.
     await lake.read(async () => {
+      await damaged.check(session, chosen)
       merged = await writeMerged(session, lake, chosen, nowMicros)
       await checkSameRows(session, lake, chosen, merged)
     })

@@ -5,6 +5,7 @@ import { TelescopeError } from '../schemas/errors.ts'
 import { appendAudit, listAudit, verifyAudit } from './audit.ts'
 import { closeDays } from './closed-days.ts'
 import { compactStep } from './compaction.ts'
+import { DamagedFiles } from './damaged-files.ts'
 import { Database } from './database.ts'
 import { dropDay, replaceDay } from './days.ts'
 import type { Geography } from './geography.ts'
@@ -83,6 +84,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     throw error
   })
   const receipts = new ReceiptWriter(database, nowMicros)
+  const damaged = new DamagedFiles(database, lake)
   const { geography } = options
   const usualRates = new UsualRates()
   const lastUploads = new LastUploads()
@@ -151,7 +153,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     },
     checkReopening: (action, upload) => checkReopening(database, action, upload),
     reopenUpload: (action, decision) => reopenUpload(database, action, decision, nowMicros()),
-    withdrawUpload: decision => changeHours(() => withdrawUpload({ database, lake, nowMicros }, decision)),
+    withdrawUpload: decision => changeHours(() => withdrawUpload({ database, lake, damaged, nowMicros }, decision)),
     query: (name, parameters, scope) => ask(scope, context => answerQuery(name, context, parameters)),
     sourceRows: () => countSourceRows(database),
     overview: scope => ask(scope, context => readOverview(context, geography?.name ?? '')),
@@ -173,7 +175,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       }
       return closed
     },
-    compactStep: signal => changeLake(() => compactStep(database, lake, nowMicros(), signal)),
+    compactStep: signal => changeLake(() => compactStep(database, lake, damaged, nowMicros(), signal)),
+    damagedLakeFiles: () => damaged.count(),
     renewReadCopy() {
       const turn = renewing.then(() => renewReadCopy(database, lake, join(data, READ), Date.now(), nowMicros()))
       renewing = turn.catch(() => {})

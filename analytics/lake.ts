@@ -297,7 +297,8 @@ export class Lake {
   }
 }
 
-async function fileDigest(path: string): Promise<string> {
+/** SHA-256 of a file, hexadecimal. */
+export async function fileDigest(path: string): Promise<string> {
   const hash = createHash('sha256')
   await pipeline(createReadStream(path, { highWaterMark: 2 ** 20 }), hash)
   return hash.digest('hex')

@@ -161,8 +161,11 @@ export interface Storage {
    * Merges some small lake files of one day into one. Answers before and after are the same.
    * @param signal ends a step that is under way; then it throws and nothing has happened
    * @returns what was merged; null when nothing is worth it at present
+   * @throws STORAGE_FAILED, DISK_FULL; the former once for files that are not as they were written, which then are left out
    */
   compactStep(signal?: AbortSignal): Promise<CompactionStep | null>
+  /** Lake files in use that were found damaged since the start; `verify` looks at all. */
+  damagedLakeFiles(): Promise<number>
   /**
    * Prepares a day that is over for questions over long ranges; answers before and after are the same.
    * @returns days that were prepared; 0 when nothing is left to do

@@ -5,6 +5,7 @@ import { LAKE_FLOW } from '../schemas/flow.ts'
 import { HOUR_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { appendAudit } from './audit.ts'
 import { reopenDays } from './closed-days.ts'
+import type { DamagedFiles } from './damaged-files.ts'
 import type { Database, Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
@@ -36,6 +37,7 @@ const HEIR = { sha256: LAKE_FILE.path } as const satisfies Table
 interface WithdrawEngine {
   readonly database: Database
   readonly lake: Lake
+  readonly damaged: DamagedFiles
   readonly nowMicros: () => number
 }
 
@@ -105,13 +107,14 @@ export async function withdrawUpload(engine: WithdrawEngine, decision: UploadDec
 
 /** Writes files without the flows of the upload, and stages the sums of what is left of its hours. */
 async function prepare(
-  { lake, nowMicros }: WithdrawEngine,
+  { lake, damaged, nowMicros }: WithdrawEngine,
   session: Session,
   upload: { sensor: string; upload_id: number; from: number; to: number },
 ): Promise<Removal> {
   const isIts = sql`upload_id = ${bind('uint32', upload.upload_id)}`
   const old = await lake.filesOfUpload(session, upload.upload_id, upload.from, upload.to)
   if (old.length === 0) return NOTHING
+  await damaged.check(session, old)
   const fresh: LakeFile[] = []
   try {
     for (const file of old) {

@@ -68,6 +68,8 @@ export async function answerSensors(
         last_upload_at: lastUpload === undefined ? null : formatMicroseconds(BigInt(lastUpload)),
         pending_count: states.in('received'),
         quarantined_count: states.in('quarantined'),
+        held_count: states.in('held'),
+        withdrawn_count: states.in('withdrawn'),
         remark_count: states.remarkCount,
       }
     }),

@@ -19,6 +19,8 @@ export interface DataFolder {
   readonly open: string
   /** What the parsing child writes; worth nothing after a restart. */
   readonly parsed: string
+  /** Journal of what is being parsed; outlives a restart. */
+  readonly tries: string
   readonly quarantine: string
   /** The coordinator's door: whoever may open it administers the hub. */
   readonly socket: string
@@ -70,6 +72,7 @@ export function dataFolder(path: string): DataFolder {
     arriving: join(root, 'inbox', 'tmp'),
     open: join(root, 'inbox', 'open'),
     parsed: join(root, 'inbox', 'parsed'),
+    tries: join(root, 'inbox', 'tries'),
     quarantine: join(root, 'inbox', 'quarantine'),
     socket,
   }

@@ -25,6 +25,7 @@ interface Readings {
   waiting(): Promise<{ readonly count: number; readonly oldest: string | null }>
   disk(): Promise<{ readonly free: number; readonly total: number }>
   parseChildRestarts(): number
+  damagedLakeFiles(): Promise<number>
 }
 
 export class HubMetrics {
@@ -60,6 +61,11 @@ export class HubMetrics {
     this.openUploads = new Gauge({ name: 'hirundo_uploads_open', help: 'Uploads on their way in.', registers })
     gauge('hirundo_parse_child_restarts_total', 'Parsing processes that had to be started again.', async () =>
       readings.parseChildRestarts(),
+    )
+    gauge(
+      'hirundo_lake_files_damaged',
+      'Lake files found damaged since the start; `hirundo verify` looks at all.',
+      () => readings.damagedLakeFiles(),
     )
     let waiting: ReturnType<Readings['waiting']>
     gauge('hirundo_uploads_waiting', 'Uploads received and not yet counted.', async () => {

@@ -110,6 +110,7 @@ async function startOn({ unobserved, folder, pool, buildServer }: Opened, option
     waiting: () => unobserved.waiting(),
     disk: () => diskSpace(folder.root),
     parseChildRestarts: () => pool.restarts,
+    damagedLakeFiles: () => unobserved.damagedLakeFiles(),
   })
   const storage = keepAnswers(
     observeStorage(

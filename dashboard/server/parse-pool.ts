@@ -74,8 +74,9 @@ export class ParsePool {
   /**
    * Parses one upload. The files of the answer stay until the caller removes `out`.
    * @param byteCount size of the input, for the time limit
+   * @param onTry before a child gets it, each time
    */
-  async parse(request: JobRequest, byteCount: number): Promise<ParseResult> {
+  async parse(request: JobRequest, byteCount: number, onTry?: () => Promise<void>): Promise<ParseResult> {
     const child = this.#idle.pop() ?? (await new Promise<ParseChildProcess>(resolve => this.#waiting.push(resolve)))
     try {
       let reason = ''
@@ -84,6 +85,7 @@ export class ParsePool {
         const id = this.#nextId++
         const out = join(this.#parsedFolder, String(id))
         await mkdir(out, { mode: 0o700 })
+        await onTry?.()
         const outcome = await child.run({ ...request, id, out } as ParseJob, byteCount)
         if ('answer' in outcome && isAnswerTo(outcome.answer, id, out)) {
           return { kind: 'answered', answer: outcome.answer, out }

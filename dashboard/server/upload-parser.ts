@@ -5,9 +5,18 @@ import { type ErrorCode, TelescopeError } from '../../schemas/errors.ts'
 import type { ParseAnswer } from '../../schemas/parse-job.ts'
 import { type DataFolder, inboxPath } from './data-folder.ts'
 import type { Inbox } from './inbox.ts'
-import type { ParsePool } from './parse-pool.ts'
+import type { ParsePool, ParseResult } from './parse-pool.ts'
+import { ParseTries } from './parse-tries.ts'
 import { parseUpload } from './parse-upload.ts'
 import { parsedUpload } from './parsed-upload.ts'
+
+/** A hub that ended so often while one upload was parsed is taken to have ended by it. */
+const TRIES_MAX = 3
+/**
+ * What the hub has ended with waits so long after the start: others come first, and a hub that is killed at once again
+ * has not ended by it.
+ */
+const SUSPECT_MILLISECONDS = 2000
 
 /** An upload that can be counted. */
 export interface Candidate {
@@ -23,19 +32,51 @@ export class UploadParser {
   readonly #folder: DataFolder
   readonly #inbox: Inbox
   readonly #pool: ParsePool
+  readonly #tries: ParseTries
+  /** When the first upload came; before that the hub was not ready. */
+  #startedAt: number | null = null
+  /** Being parsed now, but for those that are parsed alone. */
+  readonly #ordinary = new Set<Promise<unknown>>()
+  /** The last of those. */
+  #alone: Promise<unknown> = Promise.resolve()
 
   constructor(parts: { storage: Storage; folder: DataFolder; inbox: Inbox; pool: ParsePool }) {
     this.#storage = parts.storage
     this.#folder = parts.folder
     this.#inbox = parts.inbox
     this.#pool = parts.pool
+    this.#tries = new ParseTries(parts.folder.tries)
   }
 
   /**
-   * @returns null when it is quarantined, or when the hub stops meanwhile: then it stays received
+   * @returns null when it is quarantined, when the hub stops meanwhile, or when its turn is later: then it stays received
    * @throws DISK_FULL, OUTPUT_UNWRITABLE: it stays received, too
    */
   async parse(receipt: Receipt): Promise<Candidate | null> {
+    const tries = this.#tries.of(identityOf(receipt))
+    if (tries >= TRIES_MAX) return await this.#giveUp(receipt, tries)
+    this.#startedAt ??= performance.now()
+    if (tries > 0) {
+      return performance.now() - this.#startedAt < SUSPECT_MILLISECONDS ? null : await this.#parseAlone(receipt)
+    }
+    const parsing = this.#parse(receipt)
+    this.#ordinary.add(parsing)
+    try {
+      return await parsing
+    } finally {
+      this.#ordinary.delete(parsing)
+    }
+  }
+
+  /** With nothing beside it, so that the hub's end can be nobody else's doing. */
+  #parseAlone(receipt: Receipt): Promise<Candidate | null> {
+    const others = this.#alone.then(() => Promise.allSettled([...this.#ordinary]))
+    const parsing = others.then(() => this.#parse(receipt))
+    this.#alone = parsing.catch(() => {})
+    return parsing
+  }
+
+  async #parse(receipt: Receipt): Promise<Candidate | null> {
     const { kind } = receipt
     const input = inboxPath(this.#folder, kind, receipt.sensor, receipt.sha256)
     if ((await stat(input).catch(() => null)) === null && !(await this.#inbox.fetch(receipt))) {
@@ -46,7 +87,7 @@ export class UploadParser {
       )
       return null
     }
-    const result = await parseUpload(this.#storage, this.#folder, this.#pool, receipt, input)
+    const result = await this.#try(receipt, input)
     if (result.kind === 'closed') return null
     if (result.kind === 'died') {
       await this.quarantine(
@@ -54,6 +95,7 @@ export class UploadParser {
         'PARSE_FAILED',
         `${kind} could not be parsed: the parsing process ${result.reason}`,
       )
+      this.#tries.end(identityOf(receipt))
       return null
     }
     const { answer, out } = result
@@ -68,11 +110,38 @@ export class UploadParser {
     return { upload: parsedUpload(receipt, answer, input), receipt, out }
   }
 
+  /** A try is on disk before it begins, and gone again when the hub has survived it. */
+  async #try(receipt: Receipt, input: string): Promise<ParseResult> {
+    const upload = identityOf(receipt)
+    const before = this.#tries.of(upload)
+    let result: ParseResult | null = null
+    try {
+      const onTry = () => this.#tries.begin(upload)
+      result = await parseUpload(this.#storage, this.#folder, this.#pool, receipt, input, onTry)
+      return result
+    } finally {
+      // What kills the child is remembered until it is set aside.
+      if (result?.kind === 'answered') this.#tries.end(upload)
+      else if (result?.kind !== 'died') this.#tries.end(upload, before)
+    }
+  }
+
+  async #giveUp(receipt: Receipt, tries: number): Promise<null> {
+    const message = `${receipt.kind} could not be parsed: the hub ended ${tries} times meanwhile; the coordinator may try again with hirundo upload retry`
+    await this.quarantine(receipt, 'PARSE_FAILED', message)
+    this.#tries.end(identityOf(receipt))
+    return null
+  }
+
   /** Takes an upload out of the queue for good. */
   async quarantine(receipt: Receipt, code: string, message: string): Promise<void> {
     await this.#storage.quarantine(receipt.sensor, receipt.sha256, { code, message })
     await this.#inbox.quarantine(receipt, { code, message })
   }
+}
+
+function identityOf({ sensor, sha256 }: Receipt): string {
+  return `${sensor}/${sha256}`
 }
 
 /** Why nothing of an upload can be counted; null when something can, even if it is damaged. */

@@ -1,4 +1,4 @@
-import { readdirSync, statSync, utimesSync } from 'node:fs'
+import { readdirSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterEach, describe, expect, test, vi } from 'vitest'
@@ -8,9 +8,12 @@ import { openStorage } from '../../analytics/duckdb-storage.ts'
 import { Lake, type LakeFile } from '../../analytics/lake.ts'
 import { GRACE_MILLISECONDS, RetiredFiles } from '../../analytics/retired-files.ts'
 import type { Storage } from '../../analytics/storage.ts'
+import { verifyData } from '../../dashboard/server/verify-data.ts'
 import { testUpload } from '../support/batch-builder.ts'
 import { receiveAndCount } from '../support/count.ts'
 import { temporaryFolder } from '../support/data-folder.ts'
+import { flipBit } from '../support/flip-bit.ts'
+import { lakeFilesInUse } from '../support/lake-files.ts'
 import { TEST_GEOGRAPHY, TEST_NOW } from '../support/storage.ts'
 
 // Merging must change how rows lie and nothing else: content is compared as sorted rows, read by a second engine, and
@@ -227,6 +230,84 @@ async function hostsInOrder(data: string, name: string): Promise<number[]> {
   instance.closeSync()
   return hosts
 }
+
+describe('a file that a disk has spoiled', () => {
+  test('is merged with nothing, told once, and the other files and days go on', async () => {
+    const data = temporaryFolder()
+    let now = TEST_NOW
+    const storage = await openStorage({ data, geography: TEST_GEOGRAPHY, now: () => now })
+    await storage.addSensor(ALPHA)
+    const folder = temporaryFolder()
+    for (let index = 0; index < 4; index++) {
+      // The spoiled day has more files, so its turn is first.
+      const flows = (index < 3 ? [DAY, DAY - 86_400] : [DAY]).map(day => ({
+        time: day + index * 60,
+        src: '198.18.0.1',
+      }))
+      await receiveAndCount(storage, [testUpload(folder, { sensor: 'alpha', flows })])
+    }
+    now += 7 * 3_600_000
+    const before = lakeFiles(data)
+    const spoiled = before.find(name => name.includes('2026-11-20'))!
+    flipBit(join(data, 'lake', spoiled), 1)
+    expect(await storage.damagedLakeFiles()).toBe(0)
+    await expect(storage.compactStep()).rejects.toMatchObject({
+      code: 'STORAGE_FAILED',
+      details: { fatal: false, path: spoiled, damaged: 1 },
+    })
+    expect(lakeFiles(data)).toEqual(before)
+    expect(await storage.damagedLakeFiles()).toBe(1)
+    const later = [await storage.compactStep(), await storage.compactStep(), await storage.compactStep()]
+    expect(later).toMatchObject([{ files: 3, rows: 3 }, { files: 3, rows: 3 }, null])
+    await storage.close()
+    expect(await lakeFilesInUse(data)).toHaveLength(3)
+    const findings = await verifyData(data, join(data, 'catalog.duckdb'), () => {})
+    expect(findings.filter(({ path }) => path.startsWith('lake/'))).toMatchObject([
+      { problem: 'changed', path: `lake/${spoiled}` },
+    ])
+  })
+
+  test('is not written anew without an upload that is withdrawn', async () => {
+    const data = temporaryFolder()
+    const storage = await withSmallFiles(data, 1, 0)
+    const [spoiled] = lakeFiles(data)
+    flipBit(join(data, 'lake', spoiled!), 2)
+    const [receipt] = await storage.listReceipts({ limit: 1 })
+    await expect(storage.withdrawUpload({ ...receipt!, actor: 'test' })).rejects.toMatchObject({
+      code: 'STORAGE_FAILED',
+      details: { fatal: false, path: spoiled },
+    })
+    expect(await storage.listReceipts({ limit: 1 })).toMatchObject([{ state: 'counted' }])
+    await storage.close()
+    expect(await lakeFilesInUse(data)).toEqual([`lake/${spoiled}`])
+  })
+
+  test.each([
+    ['holds other rows', true],
+    ['is gone', false],
+  ])('that is of a time without digests and %s is merged with nothing', async (_, isReplaced) => {
+    const data = temporaryFolder()
+    await (await withSmallFiles(data, 3, 7)).close()
+    const [first, second] = lakeFiles(data).map(name => join(data, 'lake', name)) as [string, string]
+    const instance = await DuckDBInstance.create(join(data, 'catalog.duckdb'))
+    const connection = await instance.connect()
+    if (isReplaced) await connection.run(`COPY (SELECT * FROM '${second}' LIMIT 4) TO '${first}' (FORMAT parquet)`)
+    else rmSync(first)
+    const size = isReplaced ? statSync(first).size : 0
+    await connection.run("UPDATE lake_file SET sha256 = ''")
+    await connection.run(`UPDATE lake_file SET byte_count = ${size} WHERE ends_with('${first}', path)`)
+    connection.closeSync()
+    instance.closeSync()
+    const storage = await openStorage({
+      data,
+      geography: TEST_GEOGRAPHY,
+      now: () => TEST_NOW + 7 * 3_600_000,
+    })
+    await expect(storage.compactStep()).rejects.toMatchObject({ code: 'STORAGE_FAILED', details: { damaged: 1 } })
+    expect(await storage.compactStep()).toMatchObject({ files: 2, rows: 10 })
+    await storage.close()
+  })
+})
 
 async function rowsIn(storage: Storage): Promise<number> {
   const range = { since: '2026-11-20T00:00:00Z', until: '2026-11-21T00:00:00Z' }

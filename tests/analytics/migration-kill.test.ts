@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStorage } from '../../analytics/duckdb-storage.ts'
 import { CATALOG } from '../../analytics/migrations.ts'
 import { duckdbColumns } from '../../schemas/column.ts'
-import { BUILD } from '../faults/broken-build.ts'
+import { BUILD, DEFECTS, withBrokenBuild } from '../faults/broken-build.ts'
 import { temporaryFolder } from '../support/data-folder.ts'
 import { hasCommand, requireExternal } from '../support/external.ts'
 
@@ -130,5 +131,24 @@ describe.skipIf(!requireExternal('strace', hasCommand('strace')))('a migration',
     }
     // Most of the points were met, or this test has tried nothing.
     expect(killed).toBeGreaterThan(points.length / 2)
+  })
+
+  test('whose steps are no one transaction is found', { timeout: 120_000 }, async () => {
+    await withBrokenBuild(DEFECTS.migrationInSteps, async build => {
+      const whole = migrateCopy(build, null)
+      const expected = await shapeOf(whole.data)
+      // The last commits are of the last step.
+      const syncs = whole.calls.match(/^\d+ +fsync\(/gm)!.length
+      const ends: unknown[] = []
+      for (let nth = syncs; nth > 0 && ends.length === 0; nth--) {
+        const { data } = migrateCopy(build, ['fsync', nth])
+        const shape = await restart(data).then(
+          () => shapeOf(data),
+          error => error,
+        )
+        if (!isDeepStrictEqual(shape, expected)) ends.push(shape)
+      }
+      expect(ends).toHaveLength(1)
+    })
   })
 })

@@ -174,7 +174,7 @@ async function fillLake(database: Database, lake: string): Promise<void> {
       writer,
       'lake_file',
       LAKE_FILE,
-      files.map(file => ({ ...file, packet_count: file.row_count, created_at: file.day })),
+      files.map(file => ({ ...file, packet_count: file.row_count, created_at: file.day, is_sorted: true })),
     ),
   )
 }

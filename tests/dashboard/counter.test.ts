@@ -323,6 +323,45 @@ describe('what cannot be read', () => {
   })
 })
 
+describe('an upload that the hub ended with', () => {
+  it('is parsed later and alone, and forgotten when the hub has survived it', async () => {
+    const [suspect, other] = [await receive(CAPTURE), await receive(OTHER)]
+    writeFileSync(hub.folder.tries, `1 lab-1/${other}\n2 lab-1/${suspect}\n0 lab-1/${other}\n3 lab-1/${'f'.repeat(60)}`)
+    startCounter()
+    expect((await settled(other)).state).toBe('counted')
+    expect((await hub.storage.findReceipt('lab-1', suspect))!.state).toBe('received')
+    expect(readFileSync(hub.folder.tries, 'utf8')).toContain(`2 lab-1/${suspect}\n`)
+    expect((await settled(suspect)).state).toBe('counted')
+    const lines = readFileSync(hub.folder.tries, 'utf8').split('\n')
+    expect(lines.filter(line => line.endsWith(suspect)).at(-2)).toBe(`3 lab-1/${suspect}`)
+    expect(lines.findLast(line => line.endsWith(suspect))).toBe(`0 lab-1/${suspect}`)
+  })
+
+  it('three times is set aside without another try, and counted when it is tried again', async () => {
+    const [poison, other] = [await receive(CAPTURE), await receive(OTHER)]
+    writeFileSync(hub.folder.tries, `3 lab-1/${poison}\n`)
+    const { counter } = startCounter()
+    const receipt = await settled(poison)
+    expect(receipt).toMatchObject({ state: 'quarantined', error_code: 'PARSE_FAILED' })
+    expect(receipt.error_message).toContain('the hub ended 3 times')
+    expect((await settled(other)).state).toBe('counted')
+    await new Inbox(hub.folder, true).fetch(receipt)
+    await hub.storage.reopenUpload('retry', { sensor: 'lab-1', sha256: poison, actor: 'test' })
+    counter.notify()
+    expect((await settled(poison)).state).toBe('counted')
+  })
+
+  it('is not blamed for an orderly stop', async () => {
+    const hang = join(hub.folder.root, 'hang.mjs')
+    writeFileSync(hang, "process.on('message', () => {})")
+    const digest = await receive(CAPTURE)
+    const { counter } = startCounter({ module: hang })
+    await expect.poll(() => readFileSync(hub.folder.tries, 'utf8')).toContain(`1 lab-1/${digest}\n`)
+    await counter.stop()
+    expect(readFileSync(hub.folder.tries, 'utf8')).toMatch(new RegExp(`0 lab-1/${digest}\n$`))
+  })
+})
+
 describe('a restart', () => {
   it('takes up what was received, and sweeps what nobody was promised', async () => {
     const counted = await receive(CAPTURE)

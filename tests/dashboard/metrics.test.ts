@@ -12,6 +12,7 @@ const readings = {
   waiting: async () => ({ count: 3, oldest: '2026-01-01T00:00:00Z' }),
   disk: async () => ({ free: 7, total: 10 }),
   parseChildRestarts: () => 2,
+  damagedLakeFiles: async () => 3,
 }
 
 let hub: TestHub | undefined
@@ -62,6 +63,7 @@ describe('/metrics', () => {
       ['hirundo_uploads_waiting', {}, 3],
       ['hirundo_disk_free_bytes', {}, 7],
       ['hirundo_parse_child_restarts_total', {}, 2],
+      ['hirundo_lake_files_damaged', {}, 3],
     ]
     for (const [name, labels, number] of expected) expect([name, value(samples, name, labels)]).toEqual([name, number])
     expect(value(samples, 'hirundo_uploads_waiting_oldest_seconds')).toBeGreaterThan(0)

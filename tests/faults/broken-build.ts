@@ -89,6 +89,48 @@ export const DEFECTS = {
   noLimitForHeaders: [
     { file: 'dashboard/server/time-limits.js', from: 'HEADERS_MILLISECONDS = 60_000', to: 'HEADERS_MILLISECONDS = 0' },
   ],
+  senderStartsAnew: [
+    {
+      file: 'collector/resumable-upload.js',
+      from: 'return await this.#find(this.#path);',
+      to: '{ this.#offset = 0; this.#isUnsure = false; return null; }',
+    },
+  ],
+  gapsNotReported: [{ file: 'analytics/sequence-gaps.js', from: 'if (last > highest)', to: 'if (false)' }],
+  batchBeforeReceipt: [
+    {
+      file: 'collector/send.js',
+      from: 'spool.settle(sha256, outcome.receipt);',
+      to: `(await import('node:fs')).rmSync(spool.batchPath(sha256), { force: true });
+        spool.settle(sha256, outcome.receipt);`,
+    },
+  ],
+  stopDropsReceived: [
+    {
+      file: 'dashboard/server/hub.js',
+      from: 'await Promise.all([counter.stop(), upkeep.stop()]);',
+      to: `await Promise.all([counter.stop(), upkeep.stop()]);
+            const { rm } = await import('node:fs/promises');
+            for (const name of ['captures', 'batches']) await rm(folder.root + '/inbox/' + name, { recursive: true, force: true });`,
+    },
+  ],
+  noWatchdog: [
+    {
+      file: 'dashboard/server/parse-child-process.js',
+      from: 'const timer = setTimeout(',
+      to: 'const timer = ((..._) => undefined)(',
+    },
+  ],
+  triesForgotten: [
+    { file: 'dashboard/server/parse-tries.js', from: 'const text = readWhenThere(path);', to: 'const text = null;' },
+  ],
+  migrationInSteps: [
+    {
+      file: 'analytics/migrations.js',
+      from: 'await database.transaction(async (session) => {',
+      to: 'await (async (work) => { const session = await database.session(); await work(session); session.close(); })(async (session) => {',
+    },
+  ],
   noReserve: [
     { file: 'dashboard/server/disk-reserve.js', from: 'if (free - needed >= reserve)', to: 'if (true)' },
     {

@@ -10,6 +10,7 @@ const NEEDS: Partial<Record<keyof typeof KNOWN_DEFECTS, boolean>> = {
   noFolderSync: hasStrace,
   syncErrorSwallowed: hasStrace,
   noReserve: isRoot,
+  batchBeforeReceipt: hasStrace,
 }
 const SEED = 20_261_126
 

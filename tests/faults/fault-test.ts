@@ -8,6 +8,9 @@ export interface FaultOptions {
   readonly build: string
   /** Rounds (kills, uploads, connections: what the test counts) instead of those of the form; null for these. */
   readonly rounds?: number | null
+  /** Of a sweep, the first point and the one behind the last; null for all. */
+  readonly from?: number | null
+  readonly to?: number | null
   /** Takes lines that say how far it is. */
   print(line: string): void
 }

@@ -4,6 +4,7 @@ import { BUILD } from './broken-build.ts'
 import type { FaultReport, FaultTest } from './fault-test.ts'
 import { killAtRandom } from './kill-at-random.ts'
 import { receiptOrder } from './receipt-order.ts'
+import { senderOrder } from './sender-order.ts'
 import { crashAtSystemCalls, failingSystemCalls } from './system-call-sweep.ts'
 
 // The short forms of R1 to R4 of `npm run faults`.
@@ -25,6 +26,12 @@ it.runIf(hasStrace)('R4: each receipt is in the right order of system calls', TI
   expect(figures['uploads']).toBe(40)
 })
 
+it.runIf(hasStrace)('each batch leaves the spool when its receipt is on disk', TIMEOUT, async () => {
+  const { violations, figures } = await run(senderOrder)
+  expect(violations).toEqual([])
+  expect(figures['batches']).toBe(8)
+})
+
 it.runIf(hasStrace)('R2: a crash at each step of a receipt breaks no promise', TIMEOUT, async () => {
   const { violations, figures } = await run(crashAtSystemCalls)
   expect(violations).toEqual([])
@@ -37,6 +44,6 @@ it.runIf(hasStrace)(
   async () => {
     const { violations, figures } = await run(failingSystemCalls)
     expect(violations).toEqual([])
-    expect(figures['faults that fired']).toBe(5)
+    expect(figures['faults that fired']).toBe(6)
   },
 )

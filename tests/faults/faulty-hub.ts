@@ -14,6 +14,7 @@ import type { FaultSensor, MadeUpload } from './upload-maker.ts'
 const START_SECONDS_MAX = 120
 const SETTLE_SECONDS_MAX = 180
 const RECEIPTS_MAX = 1000
+const PUT_AWAY_SECONDS_MAX = 10
 
 /** What a client knows of an upload that was answered with 200 or 201. */
 export interface Acknowledged {
@@ -153,6 +154,29 @@ export class FaultyHub {
       call.on('error', () => resolve(null))
       call.end(body)
     })
+  }
+
+  /** An operator tries a quarantined upload again. */
+  retry({ sensor, sha256 }: MadeUpload): Promise<Answer | null> {
+    return this.#ask('POST', `/api/v1/receipts/${sha256}/retry`, sensor)
+  }
+
+  /** The receipt of an upload when it is no longer received, or as it is when the time is over. */
+  async settled({ sensor, sha256 }: MadeUpload, secondsMax: number): Promise<Receipt | undefined> {
+    for (const end = Date.now() + secondsMax * 1000; ; await pause(50)) {
+      const receipt = (await this.receipts(sensor)).find(known => known.sha256 === sha256)
+      if ((receipt !== undefined && receipt.state !== 'received') || Date.now() > end) return receipt
+    }
+  }
+
+  /** Waits while the hub lives until an upload is counted and its bytes have left the inbox; some seconds at most. */
+  async putAway({ sensor, kind, sha256 }: MadeUpload): Promise<void> {
+    const folder = kind === 'batch' ? 'batches' : 'captures'
+    for (const end = Date.now() + PUT_AWAY_SECONDS_MAX * 1000; Date.now() < end && this.runs; await pause(30)) {
+      const receipts = await this.receipts(sensor).catch(() => [])
+      const isCounted = receipts.some(receipt => receipt.sha256 === sha256 && receipt.state === 'counted')
+      if (isCounted && !this.files('inbox', folder, sensor).includes(sha256)) return
+    }
   }
 
   async receipts(sensor: string): Promise<Receipt[]> {

@@ -10,15 +10,19 @@ import type { FaultTest } from './fault-test.ts'
  *   --seed N    of what is drawn; default: a new one, which is printed
  *   --short     the form of the test run
  *   --rounds N  kills, uploads, connections or files, whichever the test counts
+ *   --from N, --to N  of a sweep: the points from N up to but not N, to go through it in parts
  *   --build DIR another built program, for instance a broken one
  */
 const TESTS: Readonly<Record<string, () => Promise<FaultTest>>> = {
   'kill-at-random': async () => (await import('./kill-at-random.ts')).killAtRandom,
   'crash-at-system-calls': async () => (await import('./system-call-sweep.ts')).crashAtSystemCalls,
   'failing-system-calls': async () => (await import('./system-call-sweep.ts')).failingSystemCalls,
+  'parse-child-faults': async () => (await import('./parse-child-faults.ts')).parseChildFaults,
+  'kill-while-parsing': async () => (await import('./kill-while-parsing.ts')).killWhileParsing,
   'full-disk': async () => (await import('./full-disk.ts')).fullDisk,
   'receipt-order': async () => (await import('./receipt-order.ts')).receiptOrder,
   'resumable-proxy': async () => (await import('./resumable-proxy.ts')).resumableProxy,
+  'sender-order': async () => (await import('./sender-order.ts')).senderOrder,
   'sequence-gaps': async () => (await import('./sequence-gaps.ts')).sequenceGaps,
   'flipped-bits': async () => (await import('./flipped-bits.ts')).flippedBits,
   'slow-connections': async () => (await import('./slow-connections.ts')).slowConnections,
@@ -33,6 +37,8 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string', default: String(randomInt(2 ** 31)) },
     short: { type: 'boolean', default: false },
     rounds: { type: 'string' },
+    from: { type: 'string' },
+    to: { type: 'string' },
     build: { type: 'string', default: BUILD },
   },
 })
@@ -48,12 +54,22 @@ if (unknown !== undefined) {
 } else {
   const { short, build } = values
   const seed = Number(values.seed)
-  const rounds = values.rounds === undefined ? null : Number(values.rounds)
+  const [rounds, from, to] = [values.rounds, values.from, values.to].map(value =>
+    value === undefined ? null : Number(value),
+  ) as [number | null, number | null, number | null]
   print(`seed ${seed}`)
   for (const name of positionals.length > 0 ? positionals : Object.keys(TESTS)) {
     print(`\n${name}`)
     const test = await TESTS[name]!()
-    const { violations, figures } = await test({ seed, short, build, rounds, print: line => print(`  ${line}`) })
+    const { violations, figures } = await test({
+      seed,
+      short,
+      build,
+      rounds,
+      from,
+      to,
+      print: line => print(`  ${line}`),
+    })
     for (const [figure, value] of Object.entries(figures)) print(`  ${figure.padEnd(36)}${String(value).padStart(12)}`)
     print(`  ${'violations'.padEnd(36)}${String(violations.length).padStart(12)}`)
     for (const violation of violations.slice(0, 20)) print(`  VIOLATION ${violation}`)

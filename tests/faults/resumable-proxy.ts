@@ -4,9 +4,11 @@ import { createServer as createHttpServer, request as httpRequest } from 'node:h
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { uploadResumably } from '../../collector/resumable-upload.ts'
+import { pathToFileURL } from 'node:url'
+import type { uploadResumably } from '../../collector/resumable-upload.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { openTestHub, SENSOR_A, type TestHub } from '../support/test-hub.ts'
+import { BUILD } from './broken-build.ts'
 import type { FaultOptions, FaultReport } from './fault-test.ts'
 
 // R6: uploads through a line that cuts, stalls and trickles. What must hold: all complete, the offset that the hub
@@ -32,19 +34,24 @@ const AT_ONCE = 8
 /**
  * Runs the uploads against a hub of its own.
  * @param breaks a hub that breaks its word: it tells offsets of bytes that it has not got
+ * @param build folder of the built program that the sender is of
  */
 export async function run({
   uploads,
   seed,
   log,
   breaks = false,
+  build = BUILD,
 }: {
   uploads: number
   seed: number
   log: (line: string) => void
   breaks?: boolean
+  build?: string
 }): Promise<ProxyFigures> {
   const random = seededRandom(seed)
+  const sender = pathToFileURL(join(build, 'collector/resumable-upload.js')).href
+  const { uploadResumably: send } = (await import(sender)) as { uploadResumably: typeof uploadResumably }
   const hub = await openTestHub()
   await hub.app.listen({ host: '127.0.0.1', port: 0 })
   const servers: { close(): unknown }[] = []
@@ -64,7 +71,7 @@ export async function run({
     // A fifth of them twice.
     for (const job of jobs) if (random() < 0.2) job.bytes = jobs[Math.floor(random() * job.index)]?.bytes ?? job.bytes
     const work = async (): Promise<void> => {
-      for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await uploadOne(job, port, hub, tally)
+      for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await uploadOne(job, port, hub, tally, send)
     }
     await Promise.all(Array.from({ length: AT_ONCE }, work))
     const { sentTo: _, ...sums } = tally
@@ -80,10 +87,10 @@ export async function run({
 
 const UPLOADS = { long: 1000, short: 40 }
 
-/** R6 of `npm run faults`; its hub is in this process, whatever the build. */
-export async function resumableProxy({ seed, short, rounds, print }: FaultOptions): Promise<FaultReport> {
+/** R6 of `npm run faults`; the sender is of the build, its hub is in this process. */
+export async function resumableProxy({ seed, short, build, rounds, print }: FaultOptions): Promise<FaultReport> {
   const uploads = rounds ?? UPLOADS[short ? 'short' : 'long']
-  const { violations, ...figures } = await run({ uploads, seed, log: print })
+  const { violations, ...figures } = await run({ uploads, seed, log: print, build })
   return { violations, figures }
 }
 
@@ -101,6 +108,7 @@ async function uploadOne(
   port: number,
   hub: TestHub,
   tally: Tally,
+  send: typeof uploadResumably,
 ): Promise<void> {
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   const wrong = (what: string): void => void tally.violations.push(`upload ${index} of ${bytes.length} bytes: ${what}`)
@@ -126,7 +134,7 @@ async function uploadOne(
     )
   }
   try {
-    const { status, body } = await uploadResumably({
+    const { status, body } = await send({
       hub: new URL(`http://127.0.0.1:${port}/`),
       identity: { sensor: SENSOR_A.sensor, token: hub.tokens.sensor },
       kind: 'capture',

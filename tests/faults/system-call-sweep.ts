@@ -1,51 +1,48 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BUILD, withBrokenBuild } from './broken-build.ts'
+import { ALL_CALLS, CALLS_OF_FAULT, type CallPoint, pointsOf, threadsOf } from './call-points.ts'
 import { type FaultOptions, type FaultReport, pause } from './fault-test.ts'
-import { type Acknowledged, FaultyHub } from './faulty-hub.ts'
-import { checkPromise } from './promise-check.ts'
-import { type MadeUpload, makeCapture } from './upload-maker.ts'
+import { FaultyHub } from './faulty-hub.ts'
+import { readStraceLog } from './strace-log.ts'
+import { attach, FaultRounds, ONE_LIBUV_THREAD } from './sweep-rounds.ts'
+import { makeCapture } from './upload-maker.ts'
 
 /**
  * R2 and R3: a fault at the Nth system call of one upload and its counting, for every N. strace is attached to the
- * running hub, so that N counts from the upload on; the data folder goes from round to round, and each start checks
- * all that was acknowledged before.
+ * running hub, so that N counts from the upload on. One run records the calls; then each of them is a point, and two
+ * hubs at once go through the points of a fault. A data folder goes from round to round, and each round begins by holding
+ * all that was acknowledged before against what the hub says.
  */
 
-/** What touches the disk on the way from the socket to the lake. */
-const CALLS = ['fsync', 'fdatasync', 'rename', 'unlink', 'write', 'pwrite64', 'openat', 'ftruncate', 'mkdir']
-/** Where a fault comes: at the nth of the calls, of those on a path when there is one. */
-interface Step {
-  readonly name: string
-  readonly calls: string
-  readonly nth: number
-  /** Below the data folder. */
-  readonly path: string | null
+interface FaultPoint {
+  readonly fault: string
+  readonly point: CallPoint
 }
 
 const SYNC = 'fsync,fdatasync'
 const CATALOG_LOG = 'catalog.duckdb.wal'
-const SYNC_OF_FOLDER: Step = { name: 'fsync of the folder', calls: SYNC, nth: 1, path: 'inbox/captures/lab-1' }
+const SYNC_OF_FOLDER = step('fsync of the folder', SYNC, 1, 'inbox/captures/lab-1')
 /** The short form: each step of a receipt, and the commit that counts. */
-const SHORT_STEPS: readonly Step[] = [
+const SHORT_STEPS: readonly CallPoint[] = [
   // The body has a name of its own each time, so the first fsync of every thread fails here.
-  { name: 'fsync of the body', calls: SYNC, nth: 1, path: null },
-  { name: 'rename into the inbox', calls: 'rename', nth: 1, path: null },
+  step('fsync of the body', SYNC, 1, null),
+  step('rename into the inbox', 'rename', 1, null),
   SYNC_OF_FOLDER,
-  { name: 'fsync of the receipt in the catalog', calls: SYNC, nth: 1, path: CATALOG_LOG },
-  { name: 'fsync of the count in the catalog', calls: SYNC, nth: 2, path: CATALOG_LOG },
+  step('fsync of the receipt in the catalog', SYNC, 1, CATALOG_LOG),
+  step('fsync of the count in the catalog', SYNC, 2, CATALOG_LOG),
 ]
-/** A call that happens more often than this in one upload is a loop, and the next round is another call's. */
-const NTH_MAX = 60
-const ATTACH_SECONDS_MAX = 30
-const COUNTED_SECONDS_MAX = 10
+const WORKERS = 2
+/** Numbers differ a little from run to run: some points are passed by. */
+const FIRED_MIN = 0.8
 /** N counts in each thread, so there is one of libuv and one of DuckDB. */
-const ONE_LIBUV_THREAD = { UV_THREADPOOL_SIZE: '1' }
 const ONE_DUCKDB_THREAD = {
   file: 'analytics/duckdb-storage.js',
   from: 'const THREADS_DEFAULT = 2',
   to: 'const THREADS_DEFAULT = 1',
+}
+
+function step(name: string, calls: string, nth: number, path: string | null): CallPoint {
+  return { name, calls, nth, path, thread: null }
 }
 
 /** R2: the hub dies at the call. */
@@ -55,12 +52,12 @@ export async function crashAtSystemCalls(options: FaultOptions): Promise<FaultRe
 
 /** R3: the call fails. */
 export async function failingSystemCalls(options: FaultOptions): Promise<FaultReport> {
-  return await sweep(options, options.short ? ['error=EIO'] : ['error=EIO', 'error=ENOSPC', 'error=EMFILE'])
+  return await sweep(options, ['error=EIO', 'error=ENOSPC', 'error=EMFILE'])
 }
 
 /** R3 in one round: the fsync of the folder fails, and no other. */
 export async function failingSyncOfFolder(options: FaultOptions): Promise<FaultReport> {
-  return await sweepBuild({ ...options, short: true }, ['error=EIO'], [SYNC_OF_FOLDER])
+  return await run({ ...options, short: true }, [{ fault: 'error=EIO', point: SYNC_OF_FOLDER }])
 }
 
 async function sweep(options: FaultOptions, faults: readonly string[]): Promise<FaultReport> {
@@ -68,122 +65,86 @@ async function sweep(options: FaultOptions, faults: readonly string[]): Promise<
   return await withBrokenBuild([ONE_DUCKDB_THREAD], build => sweepBuild({ ...options, build }, faults))
 }
 
-async function sweepBuild(
-  { short, build, print }: FaultOptions,
+async function sweepBuild(options: FaultOptions, faults: readonly string[]): Promise<FaultReport> {
+  if (!options.short) return await run(options, await allPoints(options, faults))
+  const points = SHORT_STEPS.map((point): FaultPoint => ({ fault: faults[0]!, point }))
+  if (faults.includes('error=EMFILE')) {
+    points.push({ fault: 'error=EMFILE', point: step('open of the body', 'openat', 1, null) })
+  }
+  return await run(options, points)
+}
+
+/** What one upload does until it is counted, as points; `from`, `to` and `rounds` cut them. */
+async function allPoints(
+  { build, from, to, rounds, print }: FaultOptions,
   faults: readonly string[],
-  steps = SHORT_STEPS,
-): Promise<FaultReport> {
+): Promise<FaultPoint[]> {
   const hub = await FaultyHub.prepare(build, 1)
-  const rounds = new Rounds(hub)
   try {
-    for (const fault of faults) {
-      if (short) for (const step of steps) await rounds.run(fault, step)
-      else {
-        for (const call of CALLS) {
-          let nth = 1
-          const step = () => ({ name: `${call} ${nth}`, calls: call, nth, path: null })
-          while (nth <= NTH_MAX && (await rounds.run(fault, step()))) nth++
-          print(`${fault} at ${call}: ${nth - 1} rounds`)
-        }
-      }
-    }
-    await hub.start()
-    rounds.violations.push(...(await checkPromise(hub, rounds.acknowledged, rounds.sent)))
+    await hub.start({ env: ONE_LIBUV_THREAD })
+    // What happens once in a life, such as the making of a folder, happened here.
+    const [first, second] = [0, 1].map(content => makeCapture(hub.sensors[0]!, content, 20_000)) as [
+      ReturnType<typeof makeCapture>,
+      ReturnType<typeof makeCapture>,
+    ]
+    await hub.put(first)
+    await hub.putAway(first)
+    const threads = threadsOf(hub.process.child.pid!)
+    const log = join(hub.data, 'recording.log')
+    const tracer = await attach(hub, log, null, ['-e', `trace=${ALL_CALLS.join(',')}`])
+    await hub.put(second)
+    await hub.putAway(second)
+    await pause(100)
+    tracer.kill('SIGINT')
+    await new Promise(resolve => tracer.once('close', resolve))
+    const calls = readStraceLog(log)
+    const all = faults.flatMap(fault =>
+      pointsOf(calls, threads, hub.data, CALLS_OF_FAULT[fault]!).map((point): FaultPoint => ({ fault, point })),
+    )
+    const cut = all.slice(from ?? 0, to ?? all.length)
+    // Spread over what is left.
+    const some = rounds
+      ? cut.filter(
+          (_, index) => Math.floor((index * rounds) / cut.length) !== Math.floor(((index - 1) * rounds) / cut.length),
+        )
+      : cut
+    print(`${calls.length} calls were recorded, ${all.length} points, ${some.length} of them now`)
+    return some
   } finally {
     await hub.remove()
   }
-  const { fired, count, acknowledged, violations } = rounds
-  if (fired === 0) violations.push('no fault fired: the sweep shows nothing')
-  return { violations, figures: { rounds: count, 'faults that fired': fired, receipts: acknowledged.length } }
 }
 
-class Rounds {
-  readonly violations: string[] = []
-  readonly acknowledged: Acknowledged[] = []
-  readonly sent: MadeUpload[] = []
-  count = 0
-  fired = 0
-  readonly #hub: FaultyHub
-
-  constructor(hub: FaultyHub) {
-    this.#hub = hub
-  }
-
-  /** @returns whether the call happened so often that the fault fired */
-  async run(fault: string, { name, calls, nth, path }: Step): Promise<boolean> {
-    const hub = this.#hub
-    await hub.start({ env: ONE_LIBUV_THREAD })
-    for (const violation of await checkPromise(hub, this.acknowledged, this.sent)) {
-      this.violations.push(`before ${fault} at ${name}: ${violation}`)
+async function run({ build, short, print }: FaultOptions, points: readonly FaultPoint[]): Promise<FaultReport> {
+  const queue = [...points]
+  const hubs = await Promise.all(Array.from({ length: short ? 1 : WORKERS }, () => FaultyHub.prepare(build, 1)))
+  const workers = hubs.map(hub => new FaultRounds(hub))
+  let done = 0
+  const sum = (count: (rounds: FaultRounds) => number) => workers.reduce((total, rounds) => total + count(rounds), 0)
+  const work = async (rounds: FaultRounds): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      await rounds.run(next.fault, next.point)
+      if (++done % 20 === 0) print(`${done} of ${points.length} points, ${sum(each => each.fired)} faults fired`)
     }
-    const log = join(hub.data, `strace-${this.count}.log`)
-    const onPath = path === null ? [] : ['-P', join(hub.data, path)]
-    const tracer = await attach(hub, log, [
-      ...onPath,
-      '-e',
-      `inject=${calls}:${fault}:when=${nth}`,
-      '-e',
-      `trace=${calls}`,
-    ])
-    const upload = makeCapture(hub.sensors[0]!, this.count++, 20_000)
-    this.sent.push(upload)
-    const answer = await hub.put(upload)
-    if (answer?.status === 201) {
-      this.acknowledged.push({ upload, receivedAt: answer.body?.received_at ?? null })
-      await this.#counted(upload)
-    }
-    // strace has written everything when it has seen the end of the hub.
-    if (!hub.runs || (fault === 'signal=KILL' && answer === null)) await this.#ended(tracer)
-    const text = readFileSync(log, 'utf8')
-    // What did not sync may be lost whatever the next sync says: the hub must not go on.
-    const lost = /f(?:data)?sync\(\d+<[^>]*\/(?:inbox\/(?:tmp|captures)\b|catalog\.duckdb)[^\n]*\(INJECTED\)/.exec(
-      text,
-    )?.[0]
-    const wrong = (what: string) => this.violations.push(`${fault} at ${name}: ${what} after ${lost?.slice(0, 120)}`)
-    if (lost?.includes('/inbox/') && answer?.status === 201) wrong('a receipt was given')
-    else if (lost && !(await this.#endedWithFailure())) wrong('the hub went on')
-    await hub.kill()
-    tracer.kill('SIGKILL')
-    const hasFired = /\(INJECTED\)|killed by SIGKILL/.test(text)
-    if (hasFired) this.fired++
-    return hasFired
+    await rounds.finish()
   }
-
-  /** Waits while the hub lives until the upload is counted; it may be at work on that when it dies. */
-  async #counted(upload: MadeUpload): Promise<void> {
-    for (const end = Date.now() + COUNTED_SECONDS_MAX * 1000; Date.now() < end && this.#hub.runs; ) {
-      const receipts = await this.#hub.receipts(upload.sensor).catch(() => [])
-      if (receipts.find(({ sha256 }) => sha256 === upload.sha256)?.state === 'counted') return
-      await pause(50)
-    }
+  try {
+    await Promise.all(workers.map(work))
+  } finally {
+    for (const hub of hubs) await hub.remove()
   }
-
-  async #endedWithFailure(): Promise<boolean> {
-    const { child } = this.#hub.process
-    await this.#ended(child)
-    return child.exitCode !== null && child.exitCode !== 0
+  const violations = workers.flatMap(rounds => rounds.violations)
+  const fired = sum(rounds => rounds.fired)
+  if (fired < points.length * FIRED_MIN)
+    violations.push(`${fired} of ${points.length} faults fired: the rest shows nothing`)
+  return {
+    violations,
+    figures: {
+      points: points.length,
+      'faults that fired': fired,
+      'of them on the data folder': sum(rounds => rounds.firedOnData),
+      'hubs that ended': sum(rounds => rounds.ended),
+      receipts: sum(rounds => rounds.acknowledged.length),
+    },
   }
-
-  async #ended(child: ChildProcess): Promise<void> {
-    for (const end = Date.now() + COUNTED_SECONDS_MAX * 1000; Date.now() < end; await pause(20)) {
-      if (child.exitCode !== null || child.signalCode !== null) return
-    }
-  }
-}
-
-/** strace on all threads of the running hub, once it says so. */
-async function attach(hub: FaultyHub, log: string, what: readonly string[]): Promise<ChildProcess> {
-  const options = ['-f', '-y', '-o', log, ...what]
-  const tracer = spawn('strace', [...options, '-p', String(hub.process.child.pid)], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  let said = ''
-  tracer.stderr!.on('data', data => {
-    said += data
-  })
-  for (const end = Date.now() + ATTACH_SECONDS_MAX * 1000; !/attached/.test(said); await pause(20)) {
-    if (Date.now() > end || tracer.exitCode !== null) throw new Error(`strace did not attach: ${said}`)
-  }
-  while (!existsSync(log)) await pause(20)
-  return tracer
 }

@@ -53,6 +53,11 @@ export class Clients {
     return this.#uploads.length
   }
 
+  /** Resolves with so many answers from now on. */
+  async answers(count: number): Promise<void> {
+    for (let left = count; left > 0; left--) await this.nextAnswer()
+  }
+
   nextAnswer(): Promise<void> {
     return new Promise(resolve => {
       this.#onAnswer = resolve

@@ -98,6 +98,7 @@ export async function openTestHub({
       waiting: () => storage.waiting(),
       disk: async () => ({ free: 2 ** 40, total: 2 ** 40 }),
       parseChildRestarts: () => 0,
+      damagedLakeFiles: async () => 0,
     }),
     logger: false,
     ...overrides,
