@@ -32,7 +32,7 @@ const FIXED_WIDTH: Partial<Record<PhysicalColumn['type'], { readonly prototype: 
 }
 
 /** The typed array whose bytes are those of the column in DuckDB; undefined when there is none. */
-export function fixedWidthArray(type: PhysicalColumn['type']): { readonly prototype: FixedWidthArray } | undefined {
+function fixedWidthArray(type: PhysicalColumn['type']): { readonly prototype: FixedWidthArray } | undefined {
   return FIXED_WIDTH[type]
 }
 

@@ -24,7 +24,7 @@ import type { ParsedUpload } from './storage.ts'
  */
 
 /** All of them, with the columns of LAKE_FLOW. */
-export const GROUP_FLOWS = sql`SELECT ${columnNames(physicalColumns(LAKE_FLOW))} FROM group_flow`
+const GROUP_FLOWS = sql`SELECT ${columnNames(physicalColumns(LAKE_FLOW))} FROM group_flow`
 
 const PARQUET_MAGIC = 'PAR1'
 
