@@ -1,11 +1,15 @@
 import { COVERAGE_SPAN, type SENSOR, SPAN_BASES } from '../schemas/catalog.ts'
+import { LISTENED_DAY } from '../schemas/closed-day.ts'
 import type { Table } from '../schemas/column.ts'
 import { joinSpans, type ListenedSpan } from '../schemas/coverage.ts'
 import { DAY_SECONDS, HOUR_SECONDS, MICROSECONDS } from '../schemas/time.ts'
+import { reopenDays } from './closed-days.ts'
 import type { Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
+import { listenedSpans } from './listened-spans.ts'
 import type { PlainRow } from './rows.ts'
-import { bind, bindList, sql } from './sql.ts'
+import { bind, bindList, type Sql, sql } from './sql.ts'
+import type { UsualRateView } from './usual-rates.ts'
 
 /** When sensors listened: spans of uploads, joined over silences that are likely. Times are Unix microseconds. */
 
@@ -14,11 +18,6 @@ import { bind, bindList, sql } from './sql.ts'
  * 13.8 hours ever counts as listened: the usual rate is a median of hours that have packets, so at least 1 an hour.
  */
 const JOIN_MARGIN = DAY_SECONDS * MICROSECONDS
-
-const RATE = {
-  sensor: COVERAGE_SPAN.sensor,
-  packets_per_hour: { type: 'float64', role: 'measure', sharing: 'members', doc: 'Median of hours with packets.' },
-} as const satisfies Table
 
 const FIRST_SPAN = {
   sensor: COVERAGE_SPAN.sensor,
@@ -45,27 +44,24 @@ export async function addSpans(
       packet_count: span.packets,
     })),
   )
+  if (spans.length > 0) await reopenDays(session, ...boundsOf(spans.map(span => span.from)))
 }
 
-/** Joined spans per sensor, disjoint and in order, that touch [from, to); a sensor that never listened has none. */
+/**
+ * Joined spans per sensor, disjoint and in order, that touch [from, to); a sensor that never listened has none. The usual
+ * rate rests on all that the sensor sent, not on the range: one day has one coverage, however it is asked.
+ */
 export async function readCoverage(
   session: Session,
+  usualRates: UsualRateView,
   sensors: readonly string[],
   from: number,
   to: number,
 ): Promise<Map<string, ListenedSpan[]>> {
-  const chosen = sql`sensor IN (SELECT unnest(${bindList('text', sensors)}))`
-  // The usual rate rests on all that the sensor sent, not on the range: one day has one coverage, however it is asked.
-  const rates = await session.plain(
-    RATE,
-    sql`SELECT sensor, median(packet_count)::DOUBLE AS packets_per_hour FROM (
-        SELECT sensor, bucket_start, sum(packet_count) AS packet_count FROM sensor_hour WHERE ${chosen} GROUP BY sensor, bucket_start
-      ) AS hours GROUP BY sensor`,
-  )
+  const usual = await usualRates.read(session, sensors)
   const rows = await session.plain(
-    COVERAGE_SPAN,
-    sql`SELECT * FROM coverage_span WHERE ${chosen} AND listened_to > ${bind('timestamp_us', from - JOIN_MARGIN)}
-      AND listened_from < ${bind('timestamp_us', to + JOIN_MARGIN)}`,
+    LISTENED_DAY,
+    await listenedSpans(session, ofSensors(sensors), { from: from - JOIN_MARGIN, to: to + JOIN_MARGIN }),
   )
   const spans = new Map<string, ListenedSpan[]>(sensors.map(sensor => [sensor, []]))
   for (const row of rows) {
@@ -76,8 +72,9 @@ export async function readCoverage(
       packets: row.packet_count,
     })
   }
-  const usual = new Map(rates.map(rate => [rate.sensor, rate.packets_per_hour / HOUR_SECONDS]))
-  for (const [sensor, list] of spans) spans.set(sensor, joinSpans(list, usual.get(sensor) ?? 0))
+  for (const [sensor, list] of spans) {
+    spans.set(sensor, joinSpans(list, (usual.get(sensor) ?? 0) / HOUR_SECONDS))
+  }
   return spans
 }
 
@@ -90,13 +87,10 @@ export async function readRecordingSince(
   sensors: readonly PlainRow<typeof SENSOR>[],
 ): Promise<Map<string, number>> {
   const names = sensors.map(row => row.sensor)
-  // Spans that begin after all registrations change nothing, and lie in parts of the table that are then skipped.
-  const newest = sensors.reduce((latest, row) => Math.max(latest, row.created_at), 0)
   const firsts = await session.plain(
     FIRST_SPAN,
-    sql`SELECT sensor, min(listened_from) AS listened_from FROM coverage_span
-      WHERE sensor IN (SELECT unnest(${bindList('text', names)}))
-        AND listened_from < ${bind('timestamp_us', newest)} GROUP BY sensor`,
+    sql`SELECT sensor, min(listened_from) AS listened_from
+      FROM (${await listenedSpans(session, ofSensors(names))}) AS spans GROUP BY sensor`,
   )
   const begins = new Map(sensors.map(row => [row.sensor, row.created_at]))
   for (const row of firsts) begins.set(row.sensor, Math.min(begins.get(row.sensor)!, row.listened_from))
@@ -129,6 +123,7 @@ export function listenedByBucket(
 export async function cutCoverage(session: Session, from: number, to: number): Promise<void> {
   const touched = sql`listened_to > ${bind('timestamp_us', from)} AND listened_from < ${bind('timestamp_us', to)}`
   const rows = await session.plain(COVERAGE_SPAN, sql`SELECT * FROM coverage_span WHERE ${touched}`)
+  if (rows.length === 0) return
   await session.run(sql`DELETE FROM coverage_span WHERE ${touched}`)
   const parts = rows.flatMap(row =>
     [
@@ -144,4 +139,16 @@ export async function cutCoverage(session: Session, from: number, to: number): P
       })),
   )
   await insertRows(session, 'coverage_span', COVERAGE_SPAN, parts)
+  await reopenDays(session, ...boundsOf([...rows, ...parts].map(row => row.listened_from)))
+}
+
+function ofSensors(names: readonly string[]): Sql {
+  return sql`sensor IN (SELECT unnest(${bindList('text', names)}))`
+}
+
+function boundsOf(times: readonly number[]): [first: number, last: number] {
+  return times.reduce<[number, number]>(
+    ([first, last], time) => [Math.min(first, time), Math.max(last, time)],
+    [Number.POSITIVE_INFINITY, 0],
+  )
 }

@@ -3,20 +3,20 @@ import { join } from 'node:path'
 import { LOCAL_ACTOR } from '../schemas/audit.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { appendAudit, listAudit, verifyAudit } from './audit.ts'
+import { closeDays } from './closed-days.ts'
 import { compactStep } from './compaction.ts'
-import { countGroup } from './count-group.ts'
 import { Database } from './database.ts'
 import { dropDay, replaceDay } from './days.ts'
 import type { Geography } from './geography.ts'
 import { enrol, invite } from './invitations.ts'
 import { Lake } from './lake.ts'
+import { LastUploads } from './last-uploads.ts'
 import { migrate } from './migrations.ts'
 import { answerQuery } from './queries/answer-query.ts'
 import { readOverview } from './queries/overview.ts'
 import type { QueryContext } from './queries/request.ts'
 import { readSensorHealth } from './queries/sensor-health.ts'
 import { heldByReadCopy, renewReadCopy } from './read-copy.ts'
-import { lakeDays, rebuildDay, uploadsOfDay } from './rebuild.ts'
 import { mergeReceiptKeys } from './receipt-key.ts'
 import {
   findContent,
@@ -36,6 +36,7 @@ import type { Scope, Storage } from './storage.ts'
 import { addToken, findToken, listTokens, revokeToken } from './tokens.ts'
 import { checkReopening, reopenUpload } from './upload-state.ts'
 import { readUploadUsage } from './upload-usage.ts'
+import { UsualRates } from './usual-rates.ts'
 import { withdrawUpload } from './withdraw.ts'
 
 export interface StorageOptions {
@@ -82,6 +83,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   })
   const receipts = new ReceiptWriter(database, nowMicros)
   const { geography } = options
+  const usualRates = new UsualRates()
+  const lastUploads = new LastUploads()
   let changing: Promise<unknown> = Promise.resolve()
   /** What changes lake files reads them first, long before its transaction: one such work at a time, in order. */
   const changeLake = <T>(work: () => Promise<T>): Promise<T> => {
@@ -89,6 +92,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     changing = turn.catch(() => {})
     return turn
   }
+  const changeHours = <T>(work: () => Promise<T>): Promise<T> => changeLake(() => usualRates.changing(null, 0, work))
   let renewing: Promise<unknown> = Promise.resolve()
   let economies: Promise<number> | null = null
   // Once, before anything rests on economies, and not at opening: a command that only adds a sensor leaves them alone.
@@ -98,7 +102,12 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   }
   const ask = async <T>(scope: Scope, work: (context: QueryContext) => Promise<T>): Promise<T> => {
     await economiesReady()
-    return lake.read(() => database.read(session => work({ session, lake, now: Math.floor(clock() / 1000), scope })))
+    const view = usualRates.view(nowMicros())
+    return lake.read(() =>
+      database.read(session =>
+        work({ session, lake, usualRates: view, lastUploads, now: Math.floor(clock() / 1000), scope }),
+      ),
+    )
   }
   return {
     addSensor: (sensor, actor = LOCAL_ACTOR) => addSensor(database, sensor, actor, nowMicros()),
@@ -133,28 +142,43 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       const engine = { database, lake, geography, nowMicros }
       return changeLake(async () => {
         await economiesReady()
-        await countGroup(engine, uploads)
+        const { countGroup } = await import('./count-group.ts')
+        const sensors = uploads.map(({ sensor }) => sensor)
+        const since = Math.min(...uploads.map(({ first_packet }) => first_packet ?? Number.POSITIVE_INFINITY))
+        await usualRates.changing(sensors, since, () => countGroup(engine, uploads))
       })
     },
     checkReopening: (action, upload) => checkReopening(database, action, upload),
     reopenUpload: (action, decision) => reopenUpload(database, action, decision, nowMicros()),
-    withdrawUpload: decision => changeLake(() => withdrawUpload({ database, lake, nowMicros }, decision)),
+    withdrawUpload: decision => changeHours(() => withdrawUpload({ database, lake, nowMicros }, decision)),
     query: (name, parameters, scope) => ask(scope, context => answerQuery(name, context, parameters)),
     overview: scope => ask(scope, context => readOverview(context, geography?.name ?? '')),
-    lakeDays: () => database.read(lakeDays),
-    uploadsOfDay: day => database.read(session => uploadsOfDay(session, day)),
+    lakeDays: () => database.read(async session => (await import('./rebuild.ts')).lakeDays(session)),
+    uploadsOfDay: day => database.read(async session => (await import('./rebuild.ts')).uploadsOfDay(session, day)),
     rebuildDay: (day, uploads, actor) =>
-      changeLake(() => rebuildDay({ database, lake, nowMicros }, day, uploads, actor)),
-    replaceDay: day => changeLake(() => replaceDay(database, lake, day)),
-    dropDay: day => changeLake(() => dropDay(database, lake, day)),
+      changeHours(async () => {
+        const { rebuildDay } = await import('./rebuild.ts')
+        return await rebuildDay({ database, lake, nowMicros }, day, uploads, actor)
+      }),
+    replaceDay: day => changeHours(() => replaceDay(database, lake, day)),
+    dropDay: day => changeHours(() => dropDay(database, lake, day)),
+    async closeDays() {
+      const closed = await changeLake(() => closeDays(database, nowMicros()))
+      if (closed === 0) {
+        const view = usualRates.view(nowMicros())
+        const sensors = (await listSensors(database)).map(({ sensor }) => sensor)
+        await database.read(session => view.fill(session, sensors))
+      }
+      return closed
+    },
     compactStep: signal => changeLake(() => compactStep(database, lake, nowMicros(), signal)),
     renewReadCopy() {
-      const turn = renewing.then(() => renewReadCopy(database, lake, join(data, READ), Date.now()))
+      const turn = renewing.then(() => renewReadCopy(database, lake, join(data, READ), Date.now(), nowMicros()))
       renewing = turn.catch(() => {})
       return turn
     },
     findExpired: limits => findExpired(database, limits),
-    dropExpired: limits => changeLake(() => dropExpired(database, lake, limits)),
+    dropExpired: limits => changeHours(() => dropExpired(database, lake, limits)),
     mergeReceiptKeys: () => mergeReceiptKeys(database),
     removeRetired: () => lake.unlinkRetired(),
     snapshot: folder => takeSnapshot(database, lake, folder),

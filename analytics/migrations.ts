@@ -1,5 +1,6 @@
 import { AUDIT } from '../schemas/audit.ts'
 import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, RECEIPT_KEY, SENSOR, SOURCE_ECONOMY, TOKEN } from '../schemas/catalog.ts'
+import { CHANGED_DAY, CLOSED_DAY, LISTENED_DAY } from '../schemas/closed-day.ts'
 import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from '../schemas/rollup.ts'
@@ -26,6 +27,9 @@ export const CATALOG: Readonly<Record<string, { readonly table: Table; readonly 
   receipt_key_recent: { table: RECEIPT_KEY, index: sql`digest_head` },
   lake_file: { table: LAKE_FILE },
   coverage_span: { table: COVERAGE_SPAN },
+  closed_day: { table: CLOSED_DAY },
+  listened_day: { table: LISTENED_DAY },
+  changed_day: { table: CHANGED_DAY },
   upload_spool: { table: UPLOAD_SPOOL },
   sequence_gap: { table: SEQUENCE_GAP },
   source_economy: { table: SOURCE_ECONOMY },
@@ -78,6 +82,13 @@ const MIGRATIONS: readonly Migration[] = [
       )
     },
   },
+  {
+    number: 6,
+    name: 'days that are over',
+    async run(session) {
+      for (const name of ['closed_day', 'listened_day', 'changed_day']) await createTable(session, name)
+    },
+  },
 ]
 
 /** A table of CATALOG, unless it is there: step 1 makes all of its time, so a new catalog has those of later steps. */
@@ -117,20 +128,37 @@ export async function migrate(database: Database, nowMicros: number): Promise<vo
         sql`INSERT INTO migration VALUES (${bind('uint32', step.number)}, ${bind('text', step.name)}, ${bind('timestamp_us', nowMicros)})`,
       )
     }
-    for (const [name, { table }] of Object.entries(CATALOG)) await addMissingColumns(session, name, table)
+    const present = await readColumns(session)
+    for (const [name, { table }] of Object.entries(CATALOG)) {
+      await addMissingColumns(session, name, table, present.get(name) ?? new Set())
+    }
   })
 }
 
 const COLUMN = {
+  table_name: { type: 'text', role: 'key', sharing: 'withheld', doc: 'Table.' },
   column_name: { type: 'text', role: 'key', sharing: 'withheld', doc: 'Name.' },
 } as const satisfies Table
 
-async function addMissingColumns(session: Session, name: string, table: Table): Promise<void> {
-  const present = await session.plain(
+/** One question for all tables: each takes as long as the whole of it. */
+async function readColumns(session: Session): Promise<Map<string, Set<string>>> {
+  const rows = await session.plain(
     COLUMN,
-    sql`SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND table_name = ${bind('text', name)}`,
+    sql`SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = current_database() AND NOT internal`,
   )
-  const names = new Set(present.map(row => row.column_name))
+  const columns = new Map<string, Set<string>>()
+  for (const { table_name, column_name } of rows) {
+    columns.set(table_name, (columns.get(table_name) ?? new Set()).add(column_name))
+  }
+  return columns
+}
+
+async function addMissingColumns(
+  session: Session,
+  name: string,
+  table: Table,
+  names: ReadonlySet<string>,
+): Promise<void> {
   for (const column of physicalColumns(table)) {
     if (names.has(column.name)) continue
     const zero = column.nullable ? sql`NULL` : column.type === 'text' || column.type === 'json' ? sql`''` : sql`0`

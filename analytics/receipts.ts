@@ -232,6 +232,7 @@ const RECEIPT_ROW = {
   state: RECEIPT.state,
   kind: RECEIPT.kind,
   upload_id: RECEIPT.upload_id,
+  received_at: RECEIPT.received_at,
   accepted_at: RECEIPT.accepted_at,
   duplicate_of: RECEIPT.duplicate_of,
   first_packet: RECEIPT.first_packet,
@@ -248,7 +249,7 @@ export async function findReceiptRow(
   if (place === null) return null
   const rows = await session.plain(
     RECEIPT_ROW,
-    sql`SELECT rowid AS row_id, sensor, state, kind, upload_id, accepted_at, duplicate_of, first_packet, last_packet
+    sql`SELECT rowid AS row_id, sensor, state, kind, upload_id, received_at, accepted_at, duplicate_of, first_packet, last_packet
       FROM receipt WHERE ${place}`,
   )
   return rows.find(row => row.sensor === sensor) ?? null

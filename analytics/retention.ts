@@ -2,6 +2,7 @@ import { LAKE_FILE } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
 import { SENSOR_HOUR } from '../schemas/rollup.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
+import { reopenDays } from './closed-days.ts'
 import { cutCoverage } from './coverage.ts'
 import type { Database } from './database.ts'
 import type { Lake } from './lake.ts'
@@ -73,6 +74,7 @@ export async function dropExpired(database: Database, lake: Lake, limits: Expiry
   }
   await database.transaction(async session => {
     await session.run(sql`DELETE FROM coverage_span WHERE listened_to <= ${before(limits.rollups)}`)
+    await reopenDays(session, 0, limits.rollups! * MICROSECONDS)
     await cutCoverage(session, 0, limits.rollups! * MICROSECONDS)
   })
 }

@@ -162,6 +162,11 @@ export interface Storage {
    */
   compactStep(signal?: AbortSignal): Promise<CompactionStep | null>
   /**
+   * Prepares a day that is over for questions over long ranges; answers before and after are the same.
+   * @returns days that were prepared; 0 when nothing is left to do
+   */
+  closeDays(): Promise<number>
+  /**
    * Renews what other programs may read while the hub runs, in the folder `read`, when anything changed.
    * @throws STORAGE_FAILED, DISK_FULL
    */

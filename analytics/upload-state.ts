@@ -2,6 +2,7 @@ import { RECEIPT_STATES, type Receipt, type ReceiptState } from '../schemas/cata
 import { TelescopeError } from '../schemas/errors.ts'
 import { appendAudit } from './audit.ts'
 import type { Database } from './database.ts'
+import { noteReceiptChange } from './receipt-changes.ts'
 import { findReceiptRow, readReceipt, receiptState } from './receipts.ts'
 import { bind, sql } from './sql.ts'
 import type { Reopening, UploadDecision } from './storage.ts'
@@ -63,6 +64,7 @@ export async function reopenUpload(
       sql`UPDATE receipt SET state = ${receiptState('received')}, accepted_at = ${bind('timestamp_us', acceptedAt)},
         counted_at = NULL, overlaps_with = NULL, error_code = NULL, error_message = NULL WHERE rowid = ${bind('int64', row.row_id)}`,
     )
+    await noteReceiptChange(session, row.received_at)
     const details = { state: RECEIPT_STATES[row.state]! }
     const note = { actor, action: `upload ${action}`, subject: `upload ${sensor}/${sha256}`, details }
     await appendAudit(session, note, nowMicros)

@@ -1,13 +1,15 @@
-import { LAKE_FILE, type Receipt } from '../schemas/catalog.ts'
+import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, type Receipt } from '../schemas/catalog.ts'
 import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { LAKE_FLOW } from '../schemas/flow.ts'
 import { HOUR_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { appendAudit } from './audit.ts'
+import { reopenDays } from './closed-days.ts'
 import type { Database, Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
 import { lakeFlows } from './lake-flows.ts'
+import { noteReceiptChange } from './receipt-changes.ts'
 import { findReceiptRow, readReceipt, receiptState } from './receipts.ts'
 import { addStagedRollups, deleteRollups, stageRollups } from './rollup.ts'
 import { bind, bindList, columnNames, type Sql, sql } from './sql.ts'
@@ -64,7 +66,8 @@ export async function withdrawUpload(engine: WithdrawEngine, decision: UploadDec
     }
     const { old, fresh, hours } = removal
     const receipt = await database.transaction(async () => {
-      const { row_id } = (await findReceiptRow(session, sensor, sha256))!
+      const { row_id, received_at } = (await findReceiptRow(session, sensor, sha256))!
+      await noteReceiptChange(session, received_at)
       await session.run(
         sql`DELETE FROM lake_file WHERE path IN (SELECT unnest(${bindList(
           'text',
@@ -160,24 +163,37 @@ async function bequeath(session: Session, sensor: string, sha256: string, heir: 
   const own = (await findReceiptRow(session, sensor, sha256))!
   const next = (await findReceiptRow(session, sensor, heir))!
   const ofSensor = sql`sensor = ${bind('text', sensor)}`
-  await session.run(
-    sql`UPDATE receipt SET duplicate_of = ${bind('text', heir)} WHERE duplicate_of = ${bind('text', sha256)} AND ${ofSensor}`,
+  const duplicates = await session.plain(
+    { received_at: RECEIPT.received_at },
+    sql`UPDATE receipt SET duplicate_of = ${bind('text', heir)} WHERE duplicate_of = ${bind('text', sha256)} AND ${ofSensor}
+      RETURNING received_at`,
   )
+  for (const { received_at } of [next, ...duplicates]) await noteReceiptChange(session, received_at)
   await session.run(
     sql`UPDATE receipt SET duplicate_of = NULL, upload_id = ${bind('uint32', own.upload_id)} WHERE rowid = ${bind('int64', next.row_id)}`,
   )
   await session.run(
     sql`UPDATE receipt SET upload_id = ${bind('uint32', next.upload_id)} WHERE rowid = ${bind('int64', own.row_id)}`,
   )
-  await session.run(
+  await changeSpans(
+    session,
     sql`UPDATE coverage_span SET sha256 = ${bind('text', heir)} WHERE sha256 = ${bind('text', sha256)} AND ${ofSensor}`,
   )
 }
 
 async function removeSpans(session: Session, sensor: string, sha256: string): Promise<void> {
-  await session.run(
+  await changeSpans(
+    session,
     sql`DELETE FROM coverage_span WHERE sensor = ${bind('text', sensor)} AND sha256 = ${bind('text', sha256)}`,
   )
+}
+
+async function changeSpans(session: Session, change: Sql): Promise<void> {
+  const rows = await session.plain(
+    { listened_from: COVERAGE_SPAN.listened_from },
+    sql`${change} RETURNING listened_from`,
+  )
+  for (const { listened_from } of rows) await reopenDays(session, listened_from, listened_from)
 }
 
 function timestamp(micros: number): Sql {

@@ -2,6 +2,7 @@ import { QUERIES } from './api.ts'
 import { AUDIT } from './audit.ts'
 import { BATCH_METADATA_KEY, FLOWS_PER_BATCH_MAX } from './batch.ts'
 import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, RECEIPT_KEY, SENSOR, SOURCE_ECONOMY, TOKEN } from './catalog.ts'
+import { CHANGED_DAY, CLOSED_DAY, LISTENED_DAY } from './closed-day.ts'
 import { duckdbType, physicalColumns, type Table } from './column.ts'
 import { DROP_REASONS } from './drop-reason.ts'
 import { ERROR_CODES } from './errors.ts'
@@ -29,6 +30,12 @@ export const STORED_TABLES: Readonly<Record<string, { readonly table: Table; rea
   receipt_key: { table: RECEIPT_KEY, doc: 'Where older receipts stand, in sorted runs, in the catalog.' },
   receipt_key_recent: { table: RECEIPT_KEY, doc: 'Where the newest receipts stand, in the catalog.' },
   coverage_span: { table: COVERAGE_SPAN, doc: 'When sensors listened, in the catalog.' },
+  closed_day: { table: CLOSED_DAY, doc: 'Days whose listened spans are joined, in the catalog.' },
+  listened_day: {
+    table: LISTENED_DAY,
+    doc: 'Listened spans of these days, joined, in the catalog; derived from coverage_span.',
+  },
+  changed_day: { table: CHANGED_DAY, doc: 'Days whose receipts were changed later, in the catalog.' },
   source_economy: { table: SOURCE_ECONOMY, doc: 'Economies of sources, in the catalog.' },
   lake_file: { table: LAKE_FILE, doc: 'Manifest of the lake, in the catalog.' },
   token: { table: TOKEN, doc: 'Tokens, in the catalog.' },

@@ -40,12 +40,12 @@ const COMPARED_COVERAGE_MIN = 0.8
 
 /** In the order of the sensors; those that begin only at or after the end of the range have nothing in it. */
 export async function readListening(
-  { session }: QueryContext,
+  { session, usualRates }: QueryContext,
   sensors: readonly SensorRow[],
   { since, until }: TimeRange,
 ): Promise<SensorListening[]> {
   const names = sensors.map(row => row.sensor)
-  const spans = await readCoverage(session, names, since * MICROSECONDS, until * MICROSECONDS)
+  const spans = await readCoverage(session, usualRates, names, since * MICROSECONDS, until * MICROSECONDS)
   const begins = await readRecordingSince(session, sensors)
   return sensors.map(row => ({ row, spans: spans.get(row.sensor)!, recordingSince: begins.get(row.sensor)! }))
 }

@@ -5,15 +5,19 @@ import { SENSOR_HOUR } from '../../schemas/rollup.ts'
 import { DAY_SECONDS, formatTime, HOUR_SECONDS, MICROSECONDS, parseTime } from '../../schemas/time.ts'
 import type { Session } from '../database.ts'
 import type { Lake } from '../lake.ts'
+import type { LastUploads } from '../last-uploads.ts'
 import type { PlainRow } from '../rows.ts'
 import { readSensors } from '../sensors.ts'
 import { bind, bindList, sql } from '../sql.ts'
 import type { Scope } from '../storage.ts'
+import type { UsualRateView } from '../usual-rates.ts'
 
 /** What a question stands on: one snapshot, one clock, one caller. */
 export interface QueryContext {
   readonly session: Session
   readonly lake: Lake
+  readonly usualRates: UsualRateView
+  readonly lastUploads: LastUploads
   /** Unix seconds. */
   readonly now: number
   readonly scope: Scope

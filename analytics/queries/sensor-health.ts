@@ -12,10 +12,10 @@ import {
 import { GAP_REASONS, SEQUENCE_GAP } from '../../schemas/sequence-gap.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../../schemas/time.ts'
 import { listenedByBucket, readCoverage, readRecordingSince } from '../coverage.ts'
-import { receiptState } from '../receipts.ts'
 import { formatMicroseconds, type PlainRow } from '../rows.ts'
 import { bind, type Sql, sql } from '../sql.ts'
-import { type QueryContext, selectSensors, sensorList } from './request.ts'
+import { type QueryContext, type SensorRow, selectSensors, sensorList } from './request.ts'
+import { readUploadStates } from './upload-states.ts'
 
 /** What is usual is told from this long; it also bounds what is read, however many receipts there are. */
 const USUAL_DAYS = 31
@@ -31,9 +31,13 @@ const UNDERWAY_SECONDS = 600
 /** A spool that has not been heard of for this long sends what it still held no more. */
 const SPOOL_ENDED_SECONDS = DAY_SECONDS
 
-const { last_upload_at, quarantined_count, held_count, late_upload_count, clock_skew_seconds } = SENSOR_HEALTH
-const UPLOADS = { sensor: SENSOR.sensor, last_upload_at, quarantined_count, held_count } as const satisfies Table
+const { late_upload_count, clock_skew_seconds } = SENSOR_HEALTH
 const RECENT = { sensor: SENSOR.sensor, late_upload_count, clock_skew_seconds } as const satisfies Table
+const SKEW = { sensor: SENSOR.sensor, clock_skew_seconds } as const satisfies Table
+const UPLOAD_COUNT = {
+  sensor: SENSOR.sensor,
+  upload_count: { type: 'uint64', role: 'measure', sharing: 'members', doc: 'Uploads.' },
+} as const satisfies Table
 const USUAL = {
   sensor: SENSOR.sensor,
   usual_seconds: { type: 'float64', role: 'measure', sharing: 'members', doc: 'Median.' },
@@ -45,36 +49,18 @@ export async function readSensorHealth(context: QueryContext): Promise<SensorHea
   const { session, now } = context
   const sensors = await selectSensors(context)
   const chosen = sql`sensor IN (SELECT unnest(${sensorList(sensors)}))`
-  const ago = (seconds: number) => bind('timestamp_us', (now - seconds) * MICROSECONDS)
-  const uploads = bySensor(
-    await session.plain(
-      UPLOADS,
-      sql`SELECT sensor, max(received_at) AS last_upload_at,
-        sum(CASE WHEN state = ${receiptState('quarantined')} THEN 1 ELSE 0 END) AS quarantined_count,
-        sum(CASE WHEN state = ${receiptState('held')} THEN 1 ELSE 0 END) AS held_count
-        FROM receipt WHERE ${chosen} GROUP BY sensor`,
-    ),
-  )
-  const usual = bySensor(
-    await session.plain(USUAL, usualIntervals(sql`${chosen} AND received_at >= ${ago(USUAL_DAYS * DAY_SECONDS)}`)),
-  )
-  const recent = bySensor(
-    await session.plain(
-      RECENT,
-      sql`SELECT sensor,
-        sum(CASE WHEN received_at >= ${ago(RECENT_DAYS * DAY_SECONDS)}
-          AND epoch_us(received_at) - epoch_us(last_packet) > ${bind('int64', LATE_SECONDS * MICROSECONDS)} THEN 1 ELSE 0 END) AS late_upload_count,
-        arg_max(clock_skew_seconds, received_at) FILTER (WHERE clock_skew_seconds IS NOT NULL) AS clock_skew_seconds
-        FROM receipt WHERE ${chosen} AND received_at >= ${ago(USUAL_DAYS * DAY_SECONDS)} GROUP BY sensor`,
-    ),
-  )
+  const before = (seconds: number) => bind('timestamp_us', (now - seconds) * MICROSECONDS)
+  const statesOf = await readUploadStates(session, chosen)
+  const lastUploads = await context.lastUploads.read(session, now * MICROSECONDS)
+  const usual = await readUsual(context, sensors)
+  const recent = await readRecent(context, sensors)
   const missing = gapsBySensor(
     await session.plain(
       SEQUENCE_GAP,
       sql`SELECT sensor, spool, first_sequence, missing_until AS last_sequence, reason, found_at FROM (
           SELECT sequence_gap.sensor, sequence_gap.spool, first_sequence, reason, found_at,
-            CASE WHEN reason <> ${bind('uint8', GAP_REASONS.indexOf('unknown'))} OR last_at < ${ago(SPOOL_ENDED_SECONDS)}
-                OR (oldest_waiting IS NULL AND found_at < ${ago(UNDERWAY_SECONDS)}) THEN sequence_gap.last_sequence
+            CASE WHEN reason <> ${bind('uint8', GAP_REASONS.indexOf('unknown'))} OR last_at < ${before(SPOOL_ENDED_SECONDS)}
+                OR (oldest_waiting IS NULL AND found_at < ${before(UNDERWAY_SECONDS)}) THEN sequence_gap.last_sequence
               WHEN oldest_waiting IS NOT NULL THEN least(sequence_gap.last_sequence, oldest_waiting - 1)
               ELSE 0 END AS missing_until
           FROM sequence_gap JOIN upload_spool USING (sensor, spool)) AS gaps
@@ -83,7 +69,8 @@ export async function readSensorHealth(context: QueryContext): Promise<SensorHea
   )
   const coverage = await coverageOf(context, sensors)
   return sensors.map(({ sensor, economy }): SensorHealth => {
-    const last = uploads.get(sensor)?.last_upload_at ?? null
+    const last = lastUploads.get(sensor) ?? null
+    const states = statesOf(sensor)
     const interval = usual.get(sensor)
     const usualSeconds = interval && interval.interval_count >= INTERVALS_MIN ? interval.usual_seconds : null
     const gaps = missing.get(sensor) ?? []
@@ -97,8 +84,8 @@ export async function readSensorHealth(context: QueryContext): Promise<SensorHea
       late_upload_count: recent.get(sensor)?.late_upload_count ?? 0,
       clock_skew_seconds: recent.get(sensor)?.clock_skew_seconds ?? null,
       coverage_7d: coverage.get(sensor) ?? 0,
-      quarantined_count: uploads.get(sensor)?.quarantined_count ?? 0,
-      held_count: uploads.get(sensor)?.held_count ?? 0,
+      quarantined_count: states.in('quarantined'),
+      held_count: states.in('held'),
       missing_sequences: gaps.slice(0, MISSING_RANGES_MAX).map(gap => ({
         spool: gap.spool,
         first_sequence: gap.first_sequence,
@@ -108,6 +95,59 @@ export async function readSensorHealth(context: QueryContext): Promise<SensorHea
       })),
     }
   })
+}
+
+/**
+ * What is usual of each sensor. Of most the last days hold all uploads that are looked at; only of the others more is
+ * read.
+ */
+async function readUsual({ session, now }: QueryContext, sensors: readonly SensorRow[]) {
+  const ofLastDays = sql`received_at >= ${ago(now, RECENT_DAYS)}`
+  const counts = await session.plain(
+    UPLOAD_COUNT,
+    sql`SELECT sensor, count(*) AS upload_count FROM receipt WHERE ${ofLastDays} GROUP BY sensor`,
+  )
+  const many = new Set(counts.filter(row => row.upload_count >= BURST_UPLOADS_MAX).map(row => row.sensor))
+  const usual = (some: readonly SensorRow[], condition: Sql) =>
+    session.plain(USUAL, usualIntervals(sql`${condition} AND sensor IN (SELECT unnest(${sensorList(some)}))`))
+  return bySensor([
+    ...(await usual(
+      sensors.filter(({ sensor }) => many.has(sensor)),
+      ofLastDays,
+    )),
+    ...(await usual(
+      sensors.filter(({ sensor }) => !many.has(sensor)),
+      sql`received_at >= ${ago(now, USUAL_DAYS)}`,
+    )),
+  ])
+}
+
+/** Late uploads of the last days, and the last skew that a sensor told, if it told one in the time of what is usual. */
+async function readRecent({ session, now }: QueryContext, sensors: readonly SensorRow[]) {
+  const skew = sql`arg_max(clock_skew_seconds, received_at) FILTER (WHERE clock_skew_seconds IS NOT NULL) AS clock_skew_seconds`
+  const recent = bySensor(
+    await session.plain(
+      RECENT,
+      sql`SELECT sensor, sum(CASE WHEN epoch_us(received_at) - epoch_us(last_packet) > ${bind('int64', LATE_SECONDS * MICROSECONDS)}
+          THEN 1 ELSE 0 END) AS late_upload_count, ${skew} FROM receipt
+        WHERE sensor IN (SELECT unnest(${sensorList(sensors)})) AND received_at >= ${ago(now, RECENT_DAYS)} GROUP BY sensor`,
+    ),
+  )
+  const silent = sensors.filter(({ sensor }) => (recent.get(sensor)?.clock_skew_seconds ?? null) === null)
+  if (silent.length === 0) return recent
+  const earlier = await session.plain(
+    SKEW,
+    sql`SELECT sensor, ${skew} FROM receipt WHERE sensor IN (SELECT unnest(${sensorList(silent)}))
+      AND received_at >= ${ago(now, USUAL_DAYS)} GROUP BY sensor`,
+  )
+  for (const { sensor, clock_skew_seconds } of earlier) {
+    recent.set(sensor, { sensor, clock_skew_seconds, late_upload_count: recent.get(sensor)?.late_upload_count ?? 0 })
+  }
+  return recent
+}
+
+function ago(now: number, days: number) {
+  return bind('timestamp_us', (now - days * DAY_SECONDS) * MICROSECONDS)
 }
 
 /** Median of the last intervals between bursts. */
@@ -132,7 +172,7 @@ function isSilent(last: number | null, usualSeconds: number | null, now: number)
 }
 
 async function coverageOf(
-  { session, now }: QueryContext,
+  { session, now, usualRates }: QueryContext,
   sensors: Awaited<ReturnType<typeof selectSensors>>,
 ): Promise<Map<string, number>> {
   const to = now * MICROSECONDS
@@ -140,6 +180,7 @@ async function coverageOf(
   const start = to - RECENT_DAYS * DAY_SECONDS * MICROSECONDS
   const spans = await readCoverage(
     session,
+    usualRates,
     sensors.map(row => row.sensor),
     start,
     to,

@@ -1,28 +1,21 @@
 import { type Answer, QUERIES, type QueryParameters } from '../../schemas/api.ts'
 import { SENSOR } from '../../schemas/catalog.ts'
 import type { Table } from '../../schemas/column.ts'
-import { receiptState } from '../receipts.ts'
+import { MICROSECONDS } from '../../schemas/time.ts'
 import { formatMicroseconds, type PlainRow } from '../rows.ts'
 import { sql } from '../sql.ts'
 import { answerMeta, begunBefore, exposuresOf, readListening } from './exposure.ts'
 import { rollupConditions } from './filters.ts'
 import { checkParameters, type QueryContext, resolveRange, selectSensors, sensorList } from './request.ts'
+import { readUploadStates } from './upload-states.ts'
 
-const { packet_count, src_addr_unique_count, last_upload_at, pending_count, quarantined_count, remark_count } =
-  QUERIES.sensors.row
+const { packet_count, src_addr_unique_count } = QUERIES.sensors.row
 const PACKETS = {
   sensor: SENSOR.sensor,
   packet_count,
   ipv4_packet_count: { ...packet_count, doc: 'IPv4 packets.' },
 } as const satisfies Table
 const SOURCES = { sensor: SENSOR.sensor, src_addr_unique_count } as const satisfies Table
-const UPLOADS = {
-  sensor: SENSOR.sensor,
-  last_upload_at,
-  pending_count,
-  quarantined_count,
-  remark_count,
-} as const satisfies Table
 
 /** Who takes part, and how each is doing. */
 export async function answerSensors(
@@ -52,22 +45,15 @@ export async function answerSensors(
         SELECT DISTINCT sensor, src_addr_high, src_addr_low FROM source_hour WHERE ${conditions}) AS sources GROUP BY sensor`,
     ),
   )
-  const uploads = bySensor(
-    await session.plain(
-      UPLOADS,
-      sql`SELECT sensor, max(received_at) AS last_upload_at,
-        sum(CASE WHEN state = ${receiptState('received')} THEN 1 ELSE 0 END) AS pending_count,
-        sum(CASE WHEN state = ${receiptState('quarantined')} THEN 1 ELSE 0 END) AS quarantined_count,
-        sum(CASE WHEN state = ${receiptState('counted')} AND error_code IS NOT NULL THEN 1 ELSE 0 END) AS remark_count
-        FROM receipt WHERE sensor IN (SELECT unnest(${sensorList(sensors)})) GROUP BY sensor`,
-    ),
-  )
+  const statesOf = await readUploadStates(session, sql`sensor IN (SELECT unnest(${sensorList(sensors)}))`)
+  const lastUploads = await context.lastUploads.read(session, context.now * MICROSECONDS)
   return {
     meta: answerMeta(range, { exposures, leftOut: [], previous: null }, listening.length),
     rows: listening.map(({ row, recordingSince }, index) => {
       const { coverage, addrDays, hasRate } = exposures[index]!
       const sums = packets.get(row.sensor)
-      const upload = uploads.get(row.sensor)
+      const states = statesOf(row.sensor)
+      const lastUpload = lastUploads.get(row.sensor)
       return {
         sensor: row.sensor,
         economy: row.economy,
@@ -79,10 +65,10 @@ export async function answerSensors(
         src_addr_unique_count: sources.get(row.sensor)?.src_addr_unique_count ?? 0,
         packets_per_addr_day: hasRate ? (sums?.ipv4_packet_count ?? 0) / addrDays : null,
         coverage,
-        last_upload_at: upload?.last_upload_at == null ? null : formatMicroseconds(BigInt(upload.last_upload_at)),
-        pending_count: upload?.pending_count ?? 0,
-        quarantined_count: upload?.quarantined_count ?? 0,
-        remark_count: upload?.remark_count ?? 0,
+        last_upload_at: lastUpload === undefined ? null : formatMicroseconds(BigInt(lastUpload)),
+        pending_count: states.in('received'),
+        quarantined_count: states.in('quarantined'),
+        remark_count: states.remarkCount,
       }
     }),
   }

@@ -5,6 +5,7 @@ import { TelescopeError } from '../../schemas/errors.ts'
 import { authorize } from './access.ts'
 import { errorBody, sendError, setErrorReplies } from './error-reply.ts'
 import { checkHost } from './host-check.ts'
+import { LAZY_COMPILERS } from './lazy-compilers.ts'
 import { addRequestObserver } from './observe-requests.ts'
 import { collectMethods } from './other-methods.ts'
 import { SOFTWARE_VERSION } from './package-root.ts'
@@ -60,6 +61,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     return503OnClosing: false,
     // ajv would silently remove unknown parameters.
     ajv: { customOptions: { removeAdditional: false } },
+    schemaController: LAZY_COMPILERS,
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
     clientErrorHandler: answerBrokenHttp,
   })

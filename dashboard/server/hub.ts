@@ -5,7 +5,7 @@ import { openGeography } from '../../analytics/geography.ts'
 import type { Storage } from '../../analytics/storage.ts'
 import type { Status } from '../../schemas/api.ts'
 import type { Retention } from '../../schemas/retention.ts'
-import { buildServer } from './build-server.ts'
+import type { buildServer as BuildServer } from './build-server.ts'
 import { Counter } from './counter.ts'
 import { type DataFolder, markSimulated, openDataFolder } from './data-folder.ts'
 import { diskSpace } from './disk-reserve.ts'
@@ -75,21 +75,36 @@ export interface Hub {
 export async function startHub(options: HubOptions): Promise<Hub> {
   const folder = openDataFolder(options.data)
   if (options.demo) markSimulated(folder)
-  const storage = await openStorage({ data: folder.root, geography: openGeography(options.geography ?? undefined) })
+  const pool = new ParsePool(builtFile('collector', 'parse-child.js'), folder.parsed)
   try {
-    return await startOn(storage, folder, options)
+    // Side by side, on threads of their own: the child loads, DuckDB reads the catalog, and the server is loaded here.
+    pool.load()
+    const opening = openStorage({ data: folder.root, geography: openGeography(options.geography ?? undefined) })
+    const [storage, { buildServer }] = await Promise.all([opening, import('./build-server.ts')])
+    try {
+      return await startOn({ unobserved: storage, folder, pool, buildServer }, options)
+    } catch (error) {
+      await storage.close()
+      throw error
+    }
   } catch (error) {
-    await storage.close()
+    pool.close()
     throw error
   }
 }
 
-async function startOn(unobserved: Storage, folder: DataFolder, options: HubOptions): Promise<Hub> {
+interface Opened {
+  readonly unobserved: Storage
+  readonly folder: DataFolder
+  readonly pool: ParsePool
+  readonly buildServer: typeof BuildServer
+}
+
+async function startOn({ unobserved, folder, pool, buildServer }: Opened, options: HubOptions): Promise<Hub> {
   const inbox = new Inbox(folder, options.keepCaptures)
   await removeSnapshots(folder)
   const { promise: broken, resolve: onBroken } = resolvable<unknown>()
   let ready = true
-  const pool = new ParsePool(builtFile('collector', 'parse-child.js'), folder.parsed)
   const metrics = new HubMetrics({
     waiting: () => unobserved.waiting(),
     disk: () => diskSpace(folder.root),
@@ -153,7 +168,6 @@ async function startOn(unobserved: Storage, folder: DataFolder, options: HubOpti
     if (options.metricsPort !== null) metricsServer = await listenForMetrics(options.metricsPort, metrics)
     ;[, url] = await Promise.all([pool.check(), listeners.listen(options.host, options.ports, folder.socket)])
   } catch (error) {
-    pool.close()
     metricsServer?.close()
     await listeners.close()
     throw error

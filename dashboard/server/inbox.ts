@@ -13,6 +13,9 @@ import {
   syncFolder,
 } from './data-folder.ts'
 
+/** Receipts asked for at once; of more the rest is looked for one by one. */
+const WAITING_MAX = 1_000_000
+
 /** What becomes of received bytes once the catalog has decided; each step can be repeated after a crash. */
 export class Inbox {
   readonly #folder: DataFolder
@@ -118,21 +121,30 @@ export class Inbox {
   async sweep(storage: Storage): Promise<void> {
     await emptyFolder(this.#folder.arriving)
     await emptyFolder(this.#folder.parsed)
+    // What waits stays where it lies; it may be thousands, and to look for each among all receipts takes a while.
+    const waiting = new Set((await storage.pending(WAITING_MAX)).map(placeOf))
     for (const kind of UPLOAD_KINDS) {
       const folder = inboxFolder(this.#folder, kind)
-      for (const sensor of await readdir(folder).catch(emptyWhenMissing)) await this.#sweepSensor(storage, kind, sensor)
+      for (const sensor of await readdir(folder).catch(emptyWhenMissing)) {
+        await this.#sweepSensor(storage, kind, sensor, waiting)
+      }
     }
   }
 
-  async #sweepSensor(storage: Storage, kind: UploadKind, sensor: string): Promise<void> {
+  async #sweepSensor(storage: Storage, kind: UploadKind, sensor: string, waiting: ReadonlySet<string>): Promise<void> {
     const folder = join(inboxFolder(this.#folder, kind), sensor)
     for (const sha256 of await readdir(folder)) {
+      if (waiting.has(placeOf({ kind, sensor, sha256 }))) continue
       const receipt = await storage.findReceipt(sensor, sha256)
       if (receipt === null) await unlink(join(folder, sha256))
       else await this.place(receipt)
     }
     await syncFolder(folder)
   }
+}
+
+function placeOf({ kind, sensor, sha256 }: Pick<Receipt, 'kind' | 'sensor' | 'sha256'>): string {
+  return `${kind} ${sensor} ${sha256}`
 }
 
 function ignoreMissing(error: unknown): void {

@@ -52,6 +52,11 @@ export class ParseChildProcess {
     return this.#child?.pid
   }
 
+  /** Starts the process before there is a job: loading what it needs takes a while. */
+  load(): void {
+    this.#child ??= this.#start()
+  }
+
   /**
    * Runs one job; the caller waits for it before giving the next.
    * @param byteCount size of the input

@@ -49,6 +49,11 @@ export class ParsePool {
     return this.#children.flatMap(child => child.pid ?? [])
   }
 
+  /** Starts the child that the first job will go to. */
+  load(): void {
+    this.#idle.at(-1)?.load()
+  }
+
   /**
    * Parses a capture without packets, so that a child that cannot work at all is found before it costs an upload.
    * @throws INTERNAL

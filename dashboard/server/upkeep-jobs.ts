@@ -32,6 +32,13 @@ export function upkeepJobs(parts: {
       },
     },
     {
+      name: 'preparing days that are over for questions',
+      everyMilliseconds: 10_000,
+      async step() {
+        return (await storage.closeDays()) > 0
+      },
+    },
+    {
       name: 'removing lake files that were replaced',
       everyMilliseconds: 60_000,
       async step() {

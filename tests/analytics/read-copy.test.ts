@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openStorage } from '../../analytics/duckdb-storage.ts'
 import { GRACE_MILLISECONDS } from '../../analytics/retired-files.ts'
@@ -53,6 +55,12 @@ const SUMS = `SELECT (SELECT sum(packet_count) FROM lake_flow)::INTEGER AS flows
   (SELECT count(*) FROM receipt)::INTEGER AS receipts, (SELECT count(*) FROM coverage_span)::INTEGER AS spans,
   (SELECT count(*) FROM source_economy)::INTEGER AS sources, (SELECT string_agg(sensor) FROM sensor) AS sensors`
 
+/** Rows of receipts, spans and sums, in short. */
+const CONTENT = `SELECT (SELECT string_agg(sha256 || state || coalesce(error_message, ''), ' ' ORDER BY sha256) FROM receipt) AS receipts,
+  (SELECT string_agg(listened_from || ' ' || packet_count, ' ' ORDER BY listened_from, packet_count) FROM coverage_span) AS spans,
+  (SELECT coalesce(sum(packet_count), 0)::INTEGER FROM sensor_hour) AS packets,
+  (SELECT coalesce(sum(packet_count), 0)::INTEGER FROM source_hour) AS source_packets`
+
 describe('the read copy', () => {
   test('is read by another process while the storage counts and merges, each copy as it was made', async () => {
     const data = temporaryFolder()
@@ -85,6 +93,69 @@ describe('the read copy', () => {
     expect(await storage.renewReadCopy()).toMatchObject({ changed: false, parts_written: 0 })
     expect(() => ask(first, SUMS)).toThrow(/No files found|IO Error/)
     expect(ask(script(data), SUMS)).toMatchObject([{ flows: 5, receipts: 4 }])
+  })
+
+  test('of days that are settled nothing is written again, unless something changed in them', async () => {
+    const data = temporaryFolder()
+    let now = TEST_NOW
+    const storage = await openedWith(data, 3, () => now)
+    onTestFinished(() => storage.close())
+    // Received and never counted, so its day is not settled.
+    const waiting = { sensor: 'alpha', sha256: 'a'.repeat(64), kind: 'capture' as const, byte_count: 1 }
+    await storage.recordReceived(waiting)
+    now += 5 * 86_400_000
+    while ((await storage.closeDays()) > 0);
+    const engine = await DuckDBInstance.create(':memory:')
+    onTestFinished(() => engine.closeSync())
+    const contentOf = async (program: string) => {
+      const connection = await engine.connect()
+      await connection.run(program)
+      const reader = await connection.runAndReadAll(CONTENT)
+      connection.closeSync()
+      return reader.getRowObjectsJson()
+    }
+    const renewed = async () => {
+      const { parts_written } = await storage.renewReadCopy()
+      const folder = temporaryFolder()
+      await storage.snapshot(folder)
+      const name = `catalog_${randomUUID().replaceAll('-', '')}`
+      const catalog = `ATTACH '${join(folder, 'catalog.duckdb')}' AS ${name} (READ_ONLY); USE ${name};`
+      expect(await contentOf(script(data))).toEqual(await contentOf(catalog))
+      return parts_written
+    }
+    expect(await renewed()).toBe(15)
+    expect(await renewed()).toBe(0)
+    await storage.quarantine('alpha', waiting.sha256, { code: 'CAPTURE_EMPTY', message: 'capture: empty' })
+    expect(await renewed()).toBe(1)
+    expect(await renewed()).toBe(0)
+    // The day of the receipt is settled now.
+    await storage.reopenUpload('retry', { sensor: 'alpha', sha256: waiting.sha256, actor: 'test' })
+    expect(await renewed()).toBe(1)
+    await storage.quarantine('alpha', waiting.sha256, { code: 'CAPTURE_EMPTY', message: 'capture: still empty' })
+    expect(await renewed()).toBe(1)
+    expect(await renewed()).toBe(0)
+    const [newest] = await storage.listReceipts({ state: 'counted', limit: 1 })
+    await storage.withdrawUpload({ sensor: 'alpha', sha256: newest!.sha256, actor: 'test' })
+    // Its own span and sums leave no part behind.
+    expect(await renewed()).toBe(1)
+    expect(await renewed()).toBe(0)
+    // Late flows of the first day, received today.
+    await receiveAndCount(storage, [
+      testUpload(temporaryFolder(), { sensor: 'alpha', flows: [{ time: DAY + 7200, src: '198.18.9.9' }] }),
+    ])
+    // Receipts of today, spans and three rollups of that day, and a new source.
+    expect(await renewed()).toBe(6)
+    while ((await storage.closeDays()) > 0);
+    await renewed()
+    expect(await renewed()).toBe(0)
+    await storage.dropDay(DAY)
+    expect(await renewed()).toBe(0)
+    // By a clock that was set back by days.
+    const later = now
+    now = TEST_NOW
+    await storage.recordReceived({ ...waiting, sha256: 'b'.repeat(64) })
+    now = later
+    expect(await renewed()).toBe(1)
   })
 
   test('holds no telescope, token, audit log nor place of a destination', async () => {

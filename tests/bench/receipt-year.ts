@@ -1,176 +1,205 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Database } from '../../analytics/database.ts'
-import { openStorage } from '../../analytics/duckdb-storage.ts'
-import { bind, sql } from '../../analytics/sql.ts'
-import { createToken } from '../../dashboard/server/credentials.ts'
-import { openDataFolder } from '../../dashboard/server/data-folder.ts'
-import { registerSensor } from '../../dashboard/server/registration.ts'
+import { DAY_SECONDS, HOUR_SECONDS, MICROSECONDS } from '../../schemas/time.ts'
 import { BUILD } from '../faults/broken-build.ts'
-import { makeCapture } from '../faults/upload-maker.ts'
+import { type MadeUpload, makeCapture } from '../faults/upload-maker.ts'
 import { CommandProcess } from '../support/hub-process.ts'
 import { median } from './measure.ts'
+import {
+  fillYear,
+  folderBytes,
+  NEW_SENSOR,
+  prepareHub,
+  SENSORS,
+  UPLOADS_EACH,
+  YEAR_END,
+  type YearTokens,
+} from './year-of-receipts.ts'
 
 /*
- * A year of a hub with 200 sensors that send every five minutes: 21 million receipts, as many listened spans, and the
- * manifest of their lake. How long it takes to start, and to find, record and show.
+ * A hub with a year of receipts behind it: how long it takes to start, to find and record, to answer the page, and what
+ * renewing the read copy takes and costs. Asked: ready within 2 s, questions within 300 ms.
  */
 
-const SENSORS = 200
-/** Each sensor sends so many: every five minutes of 365 days. */
-const UPLOADS_EACH = 105_120
-const DAYS = 365
-const HOUR = 3_600_000_000
-/** Up to now, Unix microseconds; behind the time of the captures of upload-maker.ts, so that these overlap with nothing. */
-const YEAR_START = (Math.floor((Date.now() * 1000) / HOUR) - DAYS * 24) * HOUR
-const FILES_PER_DAY = 8
-/** As mergeReceiptKeys leaves them: sorted runs, and the newest with an index. */
-const RUN_KEYS = 2 ** 20
-const ROUNDS = 3
+const STARTS = 3
+const ROUNDS = 20
+/** A question that takes longer is asked less often. */
+const QUESTION_MILLISECONDS_MAX = 10_000
 const CAPTURE_BYTES = 20_000
-const RECEIPTS_PER_PAGE = 5
+/** Between uploads while the read copy is renewed. */
+const PAUSE_MILLISECONDS = 100
+/** The captures of upload-maker.ts begin then and are two minutes apart. */
+const CAPTURES_START_SECONDS = 1_763_769_600
+const CAPTURE_SECONDS = 120
 
 /** @param uploads of each sensor; fewer to try it out */
 export async function run(uploads = UPLOADS_EACH): Promise<void> {
   const data = await mkdtemp(join(tmpdir(), 'hirundo-bench-'))
   try {
-    const tokens = await prepare(data)
+    const tokens = await prepareHub(data)
     // What a start costs without a past: the other figures are worth something beside this one.
-    await startOften(data, tokens.coordinator, 'start to ready, empty')
+    await startOften(data, tokens, BUILD, 'start to ready, empty')
+    const began = performance.now()
     await fillYear(data, uploads)
-    const { size } = await stat(join(data, 'catalog.duckdb'))
-    process.stdout.write(`${SENSORS * uploads} receipts, catalog of ${Math.round(size / 2 ** 20)} MB\n`)
-    await measureHub(data, tokens)
+    const megabytes = Math.round((await folderBytes(data)) / 2 ** 20)
+    const seconds = Math.round((performance.now() - began) / 1000)
+    process.stdout.write(`${SENSORS * uploads} receipts, data folder of ${megabytes} MB, made in ${seconds} s\n`)
+    await measureYear(data, tokens)
   } finally {
     await rm(data, { recursive: true, force: true })
   }
 }
 
-interface Tokens {
-  readonly coordinator: string
-  readonly sensor: string
+/** What the hub is measured by. */
+interface Measured {
+  readonly url: string
+  readonly tokens: YearTokens
+  readonly putNext: Uploader
+  /** Processor time of the hub so far, all threads, in milliseconds: what other programs take does not change it. */
+  processor(): number
 }
 
-/** Sensors and tokens, as a coordinator made them when the year began. */
-async function prepare(data: string): Promise<Tokens> {
-  const storage = await openStorage({ data, geography: null, now: () => YEAR_START / 1000 })
-  const folder = openDataFolder(data)
-  for (let index = 1; index <= SENSORS; index++) {
-    const telescope = `198.19.${index}.0/24`
-    await registerSensor(storage, folder, { sensor: `lab-${index}`, economy: 'JP', organisation: '', telescope })
-  }
-  const { token: coordinator } = await createToken(storage, { role: 'coordinator' })
-  const { token: sensor } = await createToken(storage, { sensor: 'lab-1' })
-  await storage.close()
-  return { coordinator, sensor }
-}
-
-async function fillYear(data: string, uploads: number): Promise<void> {
-  const receipts = SENSORS * uploads
-  const database = await Database.open({
-    path: join(data, 'catalog.duckdb'),
-    lake: join(data, 'lake'),
-    temporary: join(data, 'tmp'),
-    threads: 2,
-    memoryLimit: '4GB',
-  })
-  const start = bind('int64', YEAR_START)
-  const each = bind('int64', uploads)
-  const sensors = bind('int64', SENSORS)
-  const fill = (what: ReturnType<typeof sql>) => database.transaction(session => session.run(what))
-  await fill(sql`INSERT INTO receipt BY NAME SELECT 'lab-' || (i % ${sensors} + 1) AS sensor, sha256(i::VARCHAR) AS sha256,
-    1 AS kind, 1 AS state, 20000 + hash(i) % 5000 AS byte_count, make_timestamp(${start} + i * 1500000) AS received_at,
-    make_timestamp(${start} + i * 1500000 + 4000000) AS counted_at, sha256((-i)::VARCHAR) AS content_sha256,
-    1000 AS packet_count, 1000 AS packet_kept_count, '{}' AS drops, make_timestamp(${start} + i * 1500000 - 300000000) AS first_packet,
-    make_timestamp(${start} + i * 1500000 - 1000000) AS last_packet, i + 1 AS upload_id, '0f3a9c21' AS spool,
-    i // ${sensors} + 1 AS sequence, 0.2 AS clock_skew_seconds FROM range(${sensors} * ${each}) AS t(i)`)
-  await fill(sql`INSERT INTO coverage_span BY NAME SELECT sensor, sha256, first_packet AS listened_from,
-    first_packet + INTERVAL 300 SECOND AS listened_to, 0 AS basis, packet_count FROM receipt`)
-  const sorted = Math.floor(receipts / RUN_KEYS) * RUN_KEYS
-  for (let from = 0; from < receipts; from += RUN_KEYS) {
-    const keys = sql`SELECT ('0x' || sha256[1:16])::UBIGINT AS digest_head, received_at FROM receipt
-      WHERE upload_id > ${bind('int64', from)} AND upload_id <= ${bind('int64', from + RUN_KEYS)}`
-    await fill(
-      from < sorted
-        ? sql`INSERT INTO receipt_key ${keys} ORDER BY digest_head`
-        : sql`INSERT INTO receipt_key_recent ${keys}`,
-    )
-  }
-  const day = sql`make_timestamp(${start} + (i // ${bind('int64', FILES_PER_DAY)}) * 86400000000)`
-  // Too large to be merged: nothing reads these files.
-  await fill(sql`INSERT INTO lake_file BY NAME SELECT 'flows/' || i || '.parquet' AS path, ${day} AS day, 5000000 AS row_count,
-    5000000 AS packet_count, 40000000 AS byte_count, sha256(i::VARCHAR) AS sha256, ${day} AS created_at
-    FROM range(${bind('int64', DAYS * FILES_PER_DAY)}) AS t(i)`)
-  await fill(sql`INSERT INTO sensor_hour BY NAME SELECT make_timestamp(${start} + h * 3600000000) AS bucket_start,
-    'lab-' || s AS sensor, 4 AS ip_version, 12000 AS packet_count, 600000 AS byte_count
-    FROM range(${bind('int64', DAYS * 24)}) AS hours(h), range(1, ${sensors} + 1) AS names(s)`)
-  await database.close()
-}
-
-/** The last of the hubs, running. */
-async function startOften(data: string, token: string, name: string, keep: true): Promise<[CommandProcess, string]>
-async function startOften(data: string, token: string, name: string): Promise<null>
-async function startOften(data: string, token: string, name: string, keep = false) {
-  const starts: number[] = []
-  for (let round = 0; ; round++) {
-    const began = performance.now()
-    const hub = new CommandProcess(['serve', '--data', data, '--port', '0'], { build: BUILD })
-    const url = await hub.url()
-    await ask(`${url}/api/v1/ready`, token)
-    starts.push(performance.now() - began - hub.heldUpMilliseconds)
-    if (round + 1 < ROUNDS) {
-      await hub.kill()
-      continue
-    }
-    show(name, starts)
-    if (keep) return [hub, url]
-    await hub.kill()
-    return null
-  }
-}
-
-async function measureHub(data: string, tokens: Tokens): Promise<void> {
-  const [hub, url] = await startOften(data, tokens.coordinator, 'start to ready', true)
+/** @param build the program that is measured */
+export async function measureYear(data: string, tokens: YearTokens, build = BUILD): Promise<void> {
+  await startOften(data, tokens, build, 'start to ready')
+  const hub = new CommandProcess(['serve', '--data', data, '--port', '0', '--log', 'error'], { build })
   try {
-    const year = `since=${new Date(YEAR_START / 1000).toISOString()}&until=${new Date((YEAR_START + DAYS * 24 * HOUR) / 1000).toISOString()}`
-    const first = makeCapture({ sensor: 'lab-1', network: [198, 19, 1] }, 0, CAPTURE_BYTES)
-    await put(url, tokens.sensor, first)
-    const known = `${url}/api/v1/receipts/${first.sha256}`
-    const steps: Readonly<Record<string, (round: number) => Promise<unknown>>> = {
-      find: () => ask(known, tokens.sensor),
-      'newest receipts': () => ask(`${url}/api/v1/receipts?limit=${RECEIPTS_PER_PAGE}`, tokens.sensor),
-      record: round =>
-        put(url, tokens.sensor, makeCapture({ sensor: 'lab-1', network: [198, 19, 1] }, round + 1, CAPTURE_BYTES)),
-      'record until counted': async round => {
-        const made = makeCapture({ sensor: 'lab-1', network: [198, 19, 1] }, round + 101, CAPTURE_BYTES)
-        await put(url, tokens.sensor, made)
-        await ask(`${url}/api/v1/receipts/${made.sha256}?wait=30`, tokens.sensor)
-      },
-      ready: () => ask(`${url}/api/v1/ready`, tokens.coordinator),
-      status: () => ask(`${url}/api/v1/status`, tokens.coordinator),
-      'sensors of a week': () => ask(`${url}/api/v1/sensors`, tokens.coordinator),
-      'sensors of the year': () => ask(`${url}/api/v1/sensors?${year}`, tokens.coordinator),
-      'sensor-health': () => ask(`${url}/api/v1/sensor-health`, tokens.coordinator),
-    }
-    for (const [name, step] of Object.entries(steps)) {
-      const times: number[] = []
-      for (let round = 0; round < ROUNDS; round++) times.push(await timed(() => step(round)))
-      show(name, times)
-    }
-    // The hub made the first one by itself, beside all of the above.
-    const copies = [await timed(() => copy(url, tokens.coordinator)), await timed(() => copy(url, tokens.coordinator))]
-    process.stdout.write(
-      `read copy: asked for first ${Math.round(copies[0]!)} ms, nothing changed ${Math.round(copies[1]!)} ms\n`,
-    )
+    const url = `${await hub.url()}/api/v1`
+    const processor = () => processorMilliseconds(hub.child.pid!)
+    const measured = { url, tokens, putNext: uploader(url, tokens.sensor), processor }
+    // What the hub does for its data after a start is over then.
+    const busy = processor()
+    show('read copy, first', [await timed(() => renew(url, tokens))], processor() - busy)
+    await measureUploads(measured)
+    for (const days of [7, 90]) await measureQuestions(measured, days)
+    await measureRenewal(measured)
+    const status = readFileSync(`/proc/${hub.child.pid}/status`, 'utf8')
+    const resident = Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024)
+    const peak = Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024)
+    const megabytes = Math.round((await folderBytes(data)) / 2 ** 20)
+    process.stdout.write(`data folder ${megabytes} MB, resident ${resident} MB, at most ${peak} MB\n`)
+    if (hub.stderr !== '') process.stdout.write(hub.stderr)
   } finally {
     await hub.kill()
   }
 }
 
-function show(name: string, times: readonly number[]): void {
-  const rest = times.map(time => Math.round(time)).join(', ')
-  process.stdout.write(`${name}: median ${Math.round(median(times))} ms (${rest})\n`)
+async function startOften(data: string, tokens: YearTokens, build: string, name: string): Promise<void> {
+  const starts: number[] = []
+  const own: number[] = []
+  for (let round = 0; round < STARTS; round++) {
+    const began = performance.now()
+    const hub = new CommandProcess(['serve', '--data', data, '--port', '0', '--log', 'error'], { build })
+    try {
+      await ask(`${await hub.url()}/api/v1/ready`, tokens.coordinator)
+      starts.push(performance.now() - began)
+      own.push(starts.at(-1)! - hub.heldUpMilliseconds)
+    } finally {
+      await hub.kill()
+    }
+  }
+  show(name, starts)
+  show(`${name}, without the time that other programs had the processors`, own)
+}
+
+type Uploader = () => Promise<MadeUpload>
+
+/** Sends a capture that was not sent before, of the last days. */
+function uploader(url: string, token: string): Uploader {
+  let minute = Math.floor((YEAR_END / MICROSECONDS - CAPTURES_START_SECONDS) / CAPTURE_SECONDS) - 60
+  return async () => {
+    const made = makeCapture({ sensor: NEW_SENSOR, network: [198, 19, SENSORS + 1] }, minute--, CAPTURE_BYTES)
+    await put(url, token, made)
+    return made
+  }
+}
+
+async function measureUploads({ url, tokens, putNext }: Measured): Promise<void> {
+  const sent: MadeUpload[] = []
+  const times: Record<'new' | 'again' | 'found' | 'newest receipts', number[]> = {
+    new: [],
+    again: [],
+    found: [],
+    'newest receipts': [],
+  }
+  for (let round = 0; round < ROUNDS; round++) {
+    times.new.push(await timed(async () => sent.push(await putNext())))
+    times.again.push(await timed(() => put(url, tokens.sensor, sent.at(-1)!)))
+    times.found.push(await timed(() => ask(`${url}/receipts/${sent.at(-1)!.sha256}`, tokens.sensor)))
+    times['newest receipts'].push(await timed(() => ask(`${url}/receipts?limit=5`, tokens.sensor)))
+  }
+  for (const [name, list] of Object.entries(times)) show(`upload, ${name}`, list)
+  const counted = await timed(async () => {
+    const { sha256 } = await putNext()
+    await ask(`${url}/receipts/${sha256}?wait=30`, tokens.sensor)
+  })
+  show('upload until counted', [counted])
+}
+
+async function measureQuestions({ url, tokens, processor }: Measured, days: number): Promise<void> {
+  const until = Math.floor(YEAR_END / MICROSECONDS / DAY_SECONDS) * DAY_SECONDS
+  const range = `since=${iso(until - days * DAY_SECONDS)}&until=${iso(until)}`
+  const bucket = days > 8 ? DAY_SECONDS : HOUR_SECONDS
+  const port = 'protocol=tcp&port=23'
+  const questions: Readonly<Record<string, string>> = {
+    status: 'status',
+    sensors: `sensors?${range}`,
+    'sensor health': 'sensor-health',
+    'traffic by class': `traffic?${range}&bucket=${bucket}&by=class`,
+    coverage: `coverage?${range}&bucket=${bucket}`,
+    ports: `ports?${range}&limit=10&compare=previous`,
+    economies: `economies?${range}&limit=10&compare=previous`,
+    'ports that rise': `ports?${range}&limit=1000&compare=none&class=scan`,
+    'port by sensor': `traffic?${range}&${port}&bucket=${bucket}&by=sensor`,
+    'port, sources': `sources?${range}&${port}&limit=10`,
+    'newest receipts': 'receipts?limit=50',
+  }
+  for (const [name, path] of Object.entries(questions)) {
+    const times: number[] = []
+    const began = performance.now()
+    const busy = processor()
+    for (let round = 0; round < ROUNDS && performance.now() - began < QUESTION_MILLISECONDS_MAX; round++) {
+      times.push(await timed(() => ask(`${url}/${path}`, tokens.coordinator)))
+    }
+    show(`${days} days, ${name}`, times, (processor() - busy) / times.length)
+  }
+}
+
+/** What it takes after some uploads, and what uploads feel of it. */
+async function measureRenewal({ url, tokens, putNext, processor }: Measured): Promise<void> {
+  for (let round = 0; round < ROUNDS; round++) await putNext()
+  const busy = processor()
+  show('read copy, renewed after some uploads', [await timed(() => renew(url, tokens))], processor() - busy)
+  for (let round = 0; round < ROUNDS; round++) await putNext()
+  const uploads: number[] = []
+  let renewing = true
+  const renewal = timed(() => renew(url, tokens)).finally(() => {
+    renewing = false
+  })
+  while (renewing) {
+    uploads.push(await timed(putNext))
+    await new Promise(resolve => setTimeout(resolve, PAUSE_MILLISECONDS))
+  }
+  show('read copy, renewed beside uploads', [await renewal])
+  show('upload, new, meanwhile', uploads)
+}
+
+/** @param processor time of the hub for each, in milliseconds */
+function show(name: string, times: readonly number[], processor: number | null = null): void {
+  const sorted = times.toSorted((a, b) => a - b)
+  const p99 = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.99))]!
+  const own = processor === null ? '' : `, ${Math.round(processor)} ms of processors`
+  process.stdout.write(
+    `${name}: p50 ${Math.round(median(times))} ms, p99 ${Math.round(p99)} ms (${times.length})${own}\n`,
+  )
+}
+
+/** User and system time of all threads; Linux counts in hundredths of a second. */
+function processorMilliseconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
@@ -183,18 +212,21 @@ async function ask(url: string, token: string): Promise<void> {
   await expectOk(await fetch(url, { headers: { authorization: `Bearer ${token}` } }))
 }
 
-async function copy(url: string, token: string): Promise<void> {
-  await expectOk(
-    await fetch(`${url}/api/v1/read-copy`, { method: 'POST', headers: { authorization: `Bearer ${token}` } }),
-  )
+async function renew(url: string, tokens: YearTokens): Promise<void> {
+  const headers = { authorization: `Bearer ${tokens.coordinator}` }
+  await expectOk(await fetch(`${url}/read-copy`, { method: 'POST', headers }))
 }
 
-async function put(url: string, token: string, { sha256, bytes }: ReturnType<typeof makeCapture>): Promise<void> {
+async function put(url: string, token: string, { sha256, bytes }: MadeUpload): Promise<void> {
   const headers = { authorization: `Bearer ${token}` }
-  await expectOk(await fetch(`${url}/api/v1/captures/${sha256}`, { method: 'PUT', headers, body: Buffer.from(bytes) }))
+  await expectOk(await fetch(`${url}/captures/${sha256}`, { method: 'PUT', headers, body: Buffer.from(bytes) }))
 }
 
 async function expectOk(response: Response): Promise<void> {
   const text = await response.text()
   if (!response.ok) throw new Error(`${response.url}: ${response.status} ${text.slice(0, 500)}`)
+}
+
+function iso(seconds: number): string {
+  return new Date(seconds * 1000).toISOString()
 }
