@@ -46,12 +46,18 @@ export class BatchLoader {
    * Loads one file, a record batch at a time.
    * @param upload number of the upload in the group
    * @returns flows loaded
-   * @throws BATCH_INVALID
+   * @throws BATCH_INVALID; STORAGE_FAILED when the file cannot be read, which is no fault of the upload
    */
   async load(path: string, upload: number): Promise<number> {
     let rows = 0
+    const file = createReadStream(path, { highWaterMark: READ_BYTES })
+    // The reader takes a file that cannot be opened for one without a schema.
+    let unreadable: NodeJS.ErrnoException | null = null
+    file.once('error', error => {
+      unreadable = error
+    })
     try {
-      const reader = await RecordBatchReader.from(createReadStream(path, { highWaterMark: READ_BYTES }))
+      const reader = await RecordBatchReader.from(file)
       await reader.open()
       const columns = physicalColumns(FLOW)
       const places = columns.map(column => {
@@ -66,6 +72,10 @@ export class BatchLoader {
         rows += rowCount
       }
     } catch (error) {
+      if (unreadable !== null) {
+        const { code } = unreadable as NodeJS.ErrnoException
+        throw new TelescopeError('STORAGE_FAILED', `batch: cannot be read (${code})`, { fatal: false }, unreadable)
+      }
       if (error instanceof TelescopeError) throw error
       const message = error instanceof Error ? error.message : String(error)
       throw new TelescopeError('BATCH_INVALID', `batch: not a complete Arrow stream: ${message}`, {}, error)

@@ -130,3 +130,11 @@ test('every column of FLOW comes out of the table as it went into the batch', as
     )
   }
 })
+
+// A folder opens and cannot be read; what is not there cannot be opened. The upload is at fault for neither.
+test.each(['/nowhere/batch.arrow', '/'])('a batch file that cannot be read (%s) is no invalid batch', async path => {
+  const session = await temporarySession()
+  await session.run(sql`CREATE TEMP TABLE loaded (${join(GROUP_FLOW_COLUMNS.map(columnType), ', ')})`)
+  const loader = await BatchLoader.open(session, 'loaded')
+  await expect(loader.load(path, 0)).rejects.toMatchObject({ code: 'STORAGE_FAILED', details: { fatal: false } })
+})
