@@ -88,7 +88,8 @@ export class FlowGroup {
       return new FlowGroup(session, lake, accepted, staged)
     } catch (error) {
       await lake.disown(staged)
-      throw error
+      // What cannot be read for want of a descriptor is no fault of the upload.
+      throw lake.wrap(error)
     }
   }
 

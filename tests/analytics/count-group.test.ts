@@ -185,6 +185,17 @@ describe('counting a group', () => {
     })
   })
 
+  test('a file that cannot be opened is no fault of the upload', async () => {
+    const storage = await temporaryStorage()
+    await storage.addSensor(ALPHA)
+    const upload = testUpload(temporaryFolder(), { sensor: 'alpha', flows })
+    const gone = { ...upload, batches: [{ ...upload.batches[0]!, sources: join(temporaryFolder(), 'gone') }] }
+    await expect(receiveAndCount(storage, [gone])).rejects.toMatchObject({
+      code: 'STORAGE_FAILED',
+      details: { fatal: false },
+    })
+  })
+
   test('a broken clock does not make a file a packet', async () => {
     expect(await refusalOfDays(401)).toMatchObject({
       code: 'UPLOAD_DAYS_TOO_MANY',
