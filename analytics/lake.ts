@@ -37,6 +37,9 @@ const DAY = DAY_SECONDS * MICROSECONDS
  */
 const ROW_GROUP_ROWS = 122_880
 
+/** For rows in no order: columns of many values gain little by a dictionary, which is most of the work of writing them. */
+const SMALL_DICTIONARIES = sql`, DICTIONARY_SIZE_LIMIT 1000`
+
 const COUNTS = {
   row_count: LAKE_FILE.row_count,
   packet_count: LAKE_FILE.packet_count,
@@ -88,7 +91,7 @@ export class Lake {
     const final = join(this.#folder, path)
     try {
       await session.run(
-        sql`COPY (${isSorted ? sql`${rows} ORDER BY ${FILE_ORDER}` : rows}) TO ${literal(staged)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE ${whole(ROW_GROUP_ROWS)})`,
+        sql`COPY (${isSorted ? sql`${rows} ORDER BY ${FILE_ORDER}` : rows}) TO ${literal(staged)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE ${whole(ROW_GROUP_ROWS)}${isSorted ? sql`` : SMALL_DICTIONARIES})`,
       )
       await this.sync(staged)
       const [counted] = await session.plain(

@@ -17,11 +17,12 @@ import { ParquetWriter } from './parquet-writer.ts'
 export class FlowFileWriter implements BatchSink<ParsedBatch> {
   readonly #batch: ParsedBatch
   readonly #flows: ParquetWriter
-  readonly #sums = new HourSums()
+  readonly #sums: HourSums
 
   /** @throws OUTPUT_UNWRITABLE, DISK_FULL */
   constructor(out: string, metadata: BatchMetadata) {
     const { path, sources, traffic } = parsedFileNames(randomBytes(8).toString('hex'))
+    this.#sums = new HourSums(metadata.flows)
     this.#batch = { path: join(out, path), sources: join(out, sources), traffic: join(out, traffic), metadata }
     this.#flows = new ParquetWriter(this.#batch.path, physicalColumns(FLOW))
   }

@@ -14,6 +14,8 @@ import { KeyedSums } from './keyed-sums.ts'
  */
 
 const WORD = 2 ** 32
+/** The bit of a service that says IPv6. */
+const VERSION_6 = 0x8000_0000
 const HOUR = HOUR_SECONDS * MICROSECONDS
 const TOOL_COLUMNS = TOOLS.map(tool => toolColumn(tool.name))
 
@@ -30,48 +32,63 @@ interface SumRows {
   readonly rowCount: number
 }
 
-/** The value of a column in a row, by its words of 32 bits. */
-interface SumValue {
-  readonly low: (row: number) => number
-  readonly high?: (row: number) => number
-}
-
 /** The columns of a table of sums as a file holds them. */
 export function sumColumns(table: Table): PhysicalColumn[] {
   return physicalColumns(table).filter(({ name }) => name !== 'sensor')
 }
 
 export class HourSums {
-  readonly #sources = new KeyedSums(SOURCE_WORDS, SOURCE_COUNTS)
+  readonly #sources: KeyedSums
+  /** Of each flow of the part at hand, the row of its key. */
+  readonly #rows: Uint32Array
+
+  /** @param flowsMax flows that are added in all */
+  constructor(flowsMax: number) {
+    // One more, where the key that is looked for stands.
+    this.#sources = new KeyedSums(SOURCE_WORDS, SOURCE_COUNTS, flowsMax + 1)
+    this.#rows = new Uint32Array(Math.min(flowsMax, FLOWS_PER_RECORD_BATCH))
+  }
 
   /** Adds flows: the first `rowCount` values of the columns of FLOW. */
   add(columns: readonly FlowColumn[], rowCount: number): void {
     const byName = new Map(columns.map(({ name, values }) => [name, values]))
-    const numbers = (name: string) => byName.get(name) as Uint8Array | Uint16Array | Uint32Array
+    this.#findRows(byName, rowCount)
+    const rows = this.#rows
+    const { bytes, counts } = this.#sources
+    const byteCounts = byName.get('byte_count') as Uint32Array
+    for (let flow = 0; flow < rowCount; flow++) bytes[rows[flow]!]! += byteCounts[flow]!
+    for (const [place, name] of ['packet_count', ...TOOL_COLUMNS].entries()) {
+      addCounts(counts, place, rows, byName.get(name) as Uint8Array, rowCount)
+    }
+  }
+
+  #findRows(byName: ReadonlyMap<string, ColumnArray>, rowCount: number): void {
     const words = (name: string): Uint32Array => {
       const { buffer, byteOffset, length } = byName.get(name)!
       return new Uint32Array(buffer, byteOffset, length * 2)
     }
     const intervals = words('interval_start')
     const [high, low] = [words('src_addr_high'), words('src_addr_low')]
-    const [version, protocol] = [numbers('ip_version'), numbers('protocol')]
-    const [trafficClass, port] = [numbers('class'), numbers('service_port')]
-    const [packets, bytes] = [numbers('packet_count'), numbers('byte_count')]
-    const tools = TOOL_COLUMNS.map(numbers)
+    const version = byName.get('ip_version') as Uint8Array
+    const protocol = byName.get('protocol') as Uint8Array
+    const trafficClass = byName.get('class') as Uint8Array
+    const port = byName.get('service_port') as Uint16Array
     const sums = this.#sources
-    const { key } = sums
-    for (let row = 0; row < rowCount; row++) {
-      key[0] = (intervals[2 * row + 1]! * WORD + intervals[2 * row]!) / HOUR
-      key[1] = service(version[row]!, trafficClass[row]!, protocol[row]!, port[row]!)
-      key[2] = high[2 * row + 1]!
-      key[3] = high[2 * row]!
-      key[4] = low[2 * row + 1]!
-      key[5] = low[2 * row]!
-      const place = sums.find()
-      sums.bytes[place]! += bytes[row]!
-      const first = place * SOURCE_COUNTS
-      sums.counts[first]! += packets[row]!
-      for (let tool = 0; tool < tools.length; tool++) sums.counts[first + 1 + tool]! += tools[tool]![row]!
+    const { keys } = sums
+    for (let flow = 0; flow < rowCount; flow++) {
+      const key = sums.size * SOURCE_WORDS
+      keys[key] = (intervals[2 * flow + 1]! * WORD + intervals[2 * flow]!) / HOUR
+      keys[key + 1] =
+        ((version[flow] === 6 ? VERSION_6 : 0) |
+          (trafficClass[flow]! << 24) |
+          (protocol[flow]! << 16) |
+          port[flow]!) >>>
+        0
+      keys[key + 2] = high[2 * flow + 1]!
+      keys[key + 3] = high[2 * flow]!
+      keys[key + 4] = low[2 * flow + 1]!
+      keys[key + 5] = low[2 * flow]!
+      this.#rows[flow] = sums.find()
     }
   }
 
@@ -82,64 +99,85 @@ export class HourSums {
 
   /** Rows of TRAFFIC_HOUR, likewise. */
   traffic(): Generator<SumRows> {
-    const services = new KeyedSums(SERVICE_WORDS, SERVICE_COUNTS)
     const { keys, counts, bytes, size } = this.#sources
-    for (let place = 0; place < size; place++) {
-      services.key[0] = keys[place * SOURCE_WORDS]!
-      services.key[1] = keys[place * SOURCE_WORDS + 1]!
+    const services = new KeyedSums(SERVICE_WORDS, SERVICE_COUNTS, size + 1)
+    for (let row = 0; row < size; row++) {
+      const key = services.size * SERVICE_WORDS
+      services.keys[key] = keys[row * SOURCE_WORDS]!
+      services.keys[key + 1] = keys[row * SOURCE_WORDS + 1]!
       const target = services.find()
-      services.counts[target]! += counts[place * SOURCE_COUNTS]!
-      services.bytes[target]! += bytes[place]!
+      services.counts[target]! += counts[row * SOURCE_COUNTS]!
+      services.bytes[target]! += bytes[row]!
     }
     return rowsOf(TRAFFIC_HOUR, services)
   }
 }
 
-/** IP version, class, protocol and port in one word. */
-function service(version: number, trafficClass: number, protocol: number, port: number): number {
-  return ((version === 6 ? 0x8000_0000 : 0) | (trafficClass << 24) | (protocol << 16) | port) >>> 0
+function addCounts(counts: Uint32Array, place: number, rows: Uint32Array, values: Uint8Array, rowCount: number): void {
+  for (let flow = 0; flow < rowCount; flow++) {
+    const value = values[flow]!
+    // Most flows bear the sign of no tool.
+    if (value !== 0) counts[rows[flow]! * SOURCE_COUNTS + place]! += value
+  }
 }
 
 function* rowsOf(table: Table, sums: KeyedSums): Generator<SumRows> {
-  const values = sumValues(sums)
-  const columns = sumColumns(table).map(column => {
-    const value = values[column.name]
-    if (!value) throw new TelescopeError('INTERNAL', `column ${column.name}: nothing is summed for it`)
-    const target = newColumn(column, Math.min(sums.size, FLOWS_PER_RECORD_BATCH))
-    return { ...value, target, wide: target.BYTES_PER_ELEMENT === 8 ? new Uint32Array(target.buffer) : null }
-  })
+  const columns = sumColumns(table).map(column => ({
+    name: column.name,
+    values: newColumn(column, Math.min(sums.size, FLOWS_PER_RECORD_BATCH)),
+  }))
   for (let first = 0; first < sums.size; first += FLOWS_PER_RECORD_BATCH) {
     const rowCount = Math.min(sums.size - first, FLOWS_PER_RECORD_BATCH)
-    for (const { low, high, target, wide } of columns) {
-      if (wide === null) for (let row = 0; row < rowCount; row++) target[row] = low(first + row)
-      else {
-        for (let row = 0; row < rowCount; row++) {
-          wide[2 * row] = low(first + row)
-          wide[2 * row + 1] = high ? high(first + row) : 0
-        }
-      }
-    }
-    yield { columns: columns.map(({ target }) => target), rowCount }
+    for (const { name, values } of columns) fill(name, values, sums, first, rowCount)
+    yield { columns: columns.map(({ values }) => values), rowCount }
   }
 }
 
-function sumValues({ keys, counts, bytes, keyWords, countWords }: KeyedSums): Readonly<Record<string, SumValue>> {
-  const key = (word: number) => (row: number) => keys[row * keyWords + word]!
-  const count = (place: number) => (row: number) => counts[row * countWords + place]!
-  const isVersion6 = (row: number) => keys[row * keyWords + 1]! >= 0x8000_0000
-  return {
-    bucket_start: {
-      low: row => (keys[row * keyWords]! * HOUR) % WORD,
-      high: row => Math.floor((keys[row * keyWords]! * HOUR) / WORD),
-    },
-    ip_version: { low: row => (isVersion6(row) ? 6 : 4) },
-    class: { low: row => (keys[row * keyWords + 1]! >>> 24) & 0x7f },
-    protocol: { low: row => (keys[row * keyWords + 1]! >>> 16) & 0xff },
-    service_port: { low: row => keys[row * keyWords + 1]! & 0xffff },
-    src_addr_high: { low: key(3), high: key(2) },
-    src_addr_low: { low: key(5), high: key(4) },
-    packet_count: { low: count(0) },
-    byte_count: { low: row => bytes[row]! % WORD, high: row => Math.floor(bytes[row]! / WORD) },
-    ...Object.fromEntries(TOOL_COLUMNS.map((name, place) => [name, { low: count(1 + place) }])),
+function fill(name: string, target: ColumnArray, sums: KeyedSums, first: number, rowCount: number): void {
+  const { keys, counts, bytes, keyWords, countWords } = sums
+  const key = first * keyWords
+  const words = target.BYTES_PER_ELEMENT === 8 ? new Uint32Array(target.buffer) : (target as Uint32Array)
+  switch (name) {
+    case 'bucket_start':
+      for (let row = 0; row < rowCount; row++) setWide(words, row, keys[key + row * keyWords]! * HOUR)
+      return
+    case 'ip_version':
+      for (let row = 0; row < rowCount; row++) words[row] = keys[key + row * keyWords + 1]! >= VERSION_6 ? 6 : 4
+      return
+    case 'class':
+      for (let row = 0; row < rowCount; row++) words[row] = (keys[key + row * keyWords + 1]! >>> 24) & 0x7f
+      return
+    case 'protocol':
+      for (let row = 0; row < rowCount; row++) words[row] = (keys[key + row * keyWords + 1]! >>> 16) & 0xff
+      return
+    case 'service_port':
+      for (let row = 0; row < rowCount; row++) words[row] = keys[key + row * keyWords + 1]! & 0xffff
+      return
+    case 'src_addr_high':
+    case 'src_addr_low': {
+      const upper = key + (name === 'src_addr_high' ? 2 : 4)
+      for (let row = 0; row < rowCount; row++) {
+        words[2 * row] = keys[upper + row * keyWords + 1]!
+        words[2 * row + 1] = keys[upper + row * keyWords]!
+      }
+      return
+    }
+    case 'byte_count':
+      for (let row = 0; row < rowCount; row++) setWide(words, row, bytes[first + row]!)
+      return
+    case 'packet_count':
+      for (let row = 0; row < rowCount; row++) setWide(words, row, counts[(first + row) * countWords]!)
+      return
+    default: {
+      const place = TOOL_COLUMNS.indexOf(name as (typeof TOOL_COLUMNS)[number])
+      if (place < 0) throw new TelescopeError('INTERNAL', `column ${name}: nothing is summed for it`)
+      for (let row = 0; row < rowCount; row++) words[row] = counts[(first + row) * countWords + 1 + place]!
+    }
   }
+}
+
+/** A whole number below 2^53 as 64 bits. */
+function setWide(words: Uint32Array, row: number, value: number): void {
+  words[2 * row] = value % WORD
+  words[2 * row + 1] = Math.floor(value / WORD)
 }

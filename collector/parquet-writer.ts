@@ -7,8 +7,8 @@ import { encodeThrift, type ThriftStruct, type ThriftValue, writeVarint } from '
 
 /**
  * Parquet (format 2.x, parquet.thrift) for numbers without nulls, as fast as bytes can be copied: not compressed, a page a
- * column of a row group. Where one value fills a column of a group it is written once; values of eight bits are places in
- * a dictionary of all 256 of them, so that their bytes are what the page holds; the rest is plain.
+ * column of a row group. Where one value fills a column of a group it is written once; where all values fit eight bits
+ * they are places in a dictionary of all 256 of them, so that a byte each is what the page holds; the rest is plain.
  */
 
 const MAGIC = new TextEncoder().encode('PAR1')
@@ -33,8 +33,9 @@ const TYPES: Partial<Record<PhysicalColumn['type'], { readonly physical: number;
   timestamp_us: { physical: INT64, converted: 10 },
 }
 
-/** All values of eight bits, in order. */
-const ALL_BYTES = bytesOf(Uint32Array.from({ length: 256 }, (_, value) => value))
+/** All values of eight bits, in order, as 32 and as 64 bits. */
+const BYTES_AS_32 = bytesOf(Uint32Array.from({ length: 256 }, (_, value) => value))
+const BYTES_AS_64 = bytesOf(BigUint64Array.from({ length: 256 }, (_, value) => BigInt(value)))
 
 interface ColumnChunk {
   readonly dictionaryOffset: number | null
@@ -107,17 +108,17 @@ export class ParquetWriter {
   #writeColumn(values: ColumnArray, rowCount: number): ColumnChunk {
     const start = this.#offset
     const rows = values.subarray(0, rowCount)
-    const isByte = rows instanceof Uint8Array
     const isConstant = isOneValue(rows)
-    if (!isByte && !isConstant) {
+    const places = isConstant ? null : asBytes(rows)
+    if (places === null && !isConstant) {
       const page = plain(rows)
       this.#write([pageHeader(rowCount, page.length, PLAIN), page])
       return { dictionaryOffset: null, dataOffset: start, byteCount: this.#offset - start, encodings: [PLAIN, RLE] }
     }
-    const dictionary = isConstant ? plain(rows.subarray(0, 1)) : ALL_BYTES
+    const dictionary = isConstant ? plain(rows.subarray(0, 1)) : allBytes(rows)
     this.#write([dictionaryHeader(isConstant ? 1 : 256, dictionary.length), dictionary])
     const dataOffset = this.#offset
-    const pieces = isConstant ? [oneRun(rowCount)] : bitPacked(rows as Uint8Array)
+    const pieces = places === null ? [oneRun(rowCount)] : bitPacked(places)
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
     this.#write([pageHeader(rowCount, length, RLE_DICTIONARY), ...pieces])
     const encodings = [PLAIN, RLE, RLE_DICTIONARY]
@@ -213,6 +214,31 @@ function isOneValue(values: ColumnArray): boolean {
 function repeats(values: Uint8Array | Uint16Array | Uint32Array, period: number): boolean {
   for (let index = period; index < values.length; index++) if (values[index] !== values[index - period]) return false
   return true
+}
+
+function allBytes(values: ColumnArray): Uint8Array {
+  return values.BYTES_PER_ELEMENT === 8 ? BYTES_AS_64 : BYTES_AS_32
+}
+
+/** The values as a byte each; null when one needs more. */
+function asBytes(values: ColumnArray): Uint8Array | null {
+  if (values instanceof Uint8Array) return values
+  const bytes = new Uint8Array(values.length)
+  if (values instanceof BigUint64Array || values instanceof BigInt64Array) {
+    const words = new Uint32Array(values.buffer, values.byteOffset, values.length * 2)
+    for (let row = 0; row < bytes.length; row++) {
+      const value = words[2 * row]!
+      if (value > 255 || words[2 * row + 1] !== 0) return null
+      bytes[row] = value
+    }
+    return bytes
+  }
+  for (let row = 0; row < bytes.length; row++) {
+    const value = values[row]!
+    if (value > 255) return null
+    bytes[row] = value
+  }
+  return bytes
 }
 
 /** Values of eight and sixteen bits are stored as 32. */
