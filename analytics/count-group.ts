@@ -11,6 +11,7 @@ import { FlowGroup, flowsOfDay, notWaiting, refused } from './group-flows.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
 import { findOverlaps } from './overlaps.ts'
+import { addReceiptKeys } from './receipt-key.ts'
 import { findContent, findReceiptRow, receiptState } from './receipts.ts'
 import { addRollups } from './rollup.ts'
 import type { PlainRow } from './rows.ts'
@@ -224,6 +225,9 @@ async function settleReceipt(
 ): Promise<void> {
   const receipt = await findReceiptRow(session, upload.sensor, upload.sha256)
   if (receipt?.state !== RECEIPT_STATES.indexOf('received')) throw notWaiting(upload.sensor, upload.sha256)
+  if (upload.content_sha256 !== upload.sha256) {
+    await addReceiptKeys(session, [upload.content_sha256], receipt.received_at)
+  }
   await session.run(
     sql`UPDATE receipt SET state = ${receiptState(end.state)}, counted_at = ${bind('timestamp_us', end.counted_at)},
       content_sha256 = ${bind('text', upload.content_sha256)}, duplicate_of = ${bind('text', end.duplicate_of)},

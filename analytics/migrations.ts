@@ -89,6 +89,16 @@ const MIGRATIONS: readonly Migration[] = [
       for (const name of ['closed_day', 'listened_day', 'changed_day']) await createTable(session, name)
     },
   },
+  {
+    number: 7,
+    name: 'receipts are found by the head of the digest of their content, too',
+    async run(session) {
+      await session.run(
+        sql`INSERT INTO receipt_key SELECT ('0x' || content_sha256[1:16])::UBIGINT AS digest_head, received_at FROM receipt
+          WHERE content_sha256 <> sha256 ORDER BY digest_head`,
+      )
+    },
+  },
 ]
 
 /** A table of CATALOG, unless it is there: step 1 makes all of its time, so a new catalog has those of later steps. */

@@ -15,22 +15,27 @@ const COUNT = {
   key_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Heads.' },
 } as const satisfies Table
 
-/** A condition that only rows of this digest meet, and that leads to few rows; null when there is none. */
-export async function whereReceipt(session: Session, sha256: string): Promise<Sql | null> {
+/** When receipts were received that bear a digest with this head, of the upload or of its content; Unix microseconds, rising. */
+export async function receivedTimes(session: Session, sha256: string): Promise<number[]> {
   const head = bind('bits64', headOf(sha256))
   const places = await session.plain(
     { received_at: RECEIPT_KEY.received_at },
     sql`SELECT received_at FROM receipt_key_recent WHERE digest_head = ${head}
       UNION ALL SELECT received_at FROM receipt_key WHERE digest_head = ${head}`,
   )
-  if (places.length === 0) return null
-  const times = places.map(place => place.received_at)
+  return [...new Set(places.map(place => place.received_at))].sort((a, b) => a - b)
+}
+
+/** A condition that only rows of this upload meet, and that leads to few rows; null when there is none. */
+export async function whereReceipt(session: Session, sha256: string): Promise<Sql | null> {
+  const times = await receivedTimes(session, sha256)
+  if (times.length === 0) return null
   // Two sensors may have sent the same bytes at two times; then what lies between is looked through, too.
   return sql`received_at >= ${bind('timestamp_us', Math.min(...times))}
     AND received_at <= ${bind('timestamp_us', Math.max(...times))} AND sha256 = ${bind('text', sha256)}`
 }
 
-/** Makes new receipts findable, within the transaction that inserts them. */
+/** Makes receipts findable by a digest, within the transaction that writes it into them. */
 export async function addReceiptKeys(session: Session, sha256s: readonly string[], receivedAt: number): Promise<void> {
   const heads: BoundValue = bindList('bits64', sha256s.map(headOf))
   await session.run(sql`INSERT INTO receipt_key_recent SELECT unnest(${heads}), ${bind('timestamp_us', receivedAt)}`)

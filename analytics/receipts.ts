@@ -1,7 +1,7 @@
 import { RECEIPT, RECEIPT_STATES, type Receipt, type ReceiptState, UPLOAD_KINDS } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
 import type { Database, Session } from './database.ts'
-import { addReceiptKeys, whereReceipt } from './receipt-key.ts'
+import { addReceiptKeys, receivedTimes, whereReceipt } from './receipt-key.ts'
 import { formatMicroseconds, type PlainRow } from './rows.ts'
 import { noteSequences } from './sequence-gaps.ts'
 import { type BoundValue, bind, bindList, sql } from './sql.ts'
@@ -257,10 +257,15 @@ export async function findReceiptRow(
 
 /** The earliest counted upload of the sensor with this decompressed content that was no duplicate itself. */
 export async function findContent(session: Session, sensor: string, contentSha256: string): Promise<Receipt | null> {
-  const rows = await session.api(
-    RECEIPT,
-    sql`SELECT * FROM receipt WHERE sensor = ${bind('text', sensor)} AND content_sha256 = ${bind('text', contentSha256)}
-      AND state = ${receiptState('counted')} AND duplicate_of IS NULL ORDER BY received_at LIMIT 1`,
-  )
-  return rows[0] ?? null
+  // One after the other, since a year may lie between the first and the last of them.
+  for (const time of await receivedTimes(session, contentSha256)) {
+    const [row] = await session.api(
+      RECEIPT,
+      sql`SELECT * FROM receipt WHERE received_at = ${bind('timestamp_us', time)} AND sensor = ${bind('text', sensor)}
+        AND content_sha256 = ${bind('text', contentSha256)} AND state = ${receiptState('counted')} AND duplicate_of IS NULL
+        LIMIT 1`,
+    )
+    if (row) return row
+  }
+  return null
 }

@@ -178,7 +178,7 @@ export const RECEIPT_KEY = {
     type: 'bits64',
     role: 'key',
     sharing: 'withheld',
-    doc: 'First 64 bits of the SHA-256 of the upload; the receipt itself has all of it.',
+    doc: 'First 64 bits of the SHA-256 of the upload, or of its content; the receipt itself has all of it.',
   },
   received_at: {
     type: 'timestamp_us',

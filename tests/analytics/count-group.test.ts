@@ -103,6 +103,20 @@ describe('counting a group', () => {
     ])
   })
 
+  test('content is known however it was sent, by the sensor that sent it, and not by its head alone', async () => {
+    const storage = await temporaryStorage()
+    await storage.addSensor(ALPHA)
+    const upload = testUpload(temporaryFolder(), { sensor: 'alpha', flows })
+    const sent = { ...upload, sha256: 'ab'.repeat(32) }
+    await receiveAndCount(storage, [sent])
+    expect(await storage.findContent('alpha', upload.content_sha256)).toMatchObject({ sha256: sent.sha256 })
+    expect(await storage.findContent('beta', upload.content_sha256)).toBeNull()
+    expect(await storage.findContent('alpha', `${upload.content_sha256.slice(0, 16)}${'0'.repeat(48)}`)).toBeNull()
+    const again = { ...upload, sha256: 'cd'.repeat(32) }
+    await receiveAndCount(storage, [again])
+    expect(await storage.findReceipt('alpha', again.sha256)).toMatchObject({ duplicate_of: sent.sha256 })
+  })
+
   test('a group with one upload that is counted already changes nothing at all', async () => {
     const data = temporaryFolder()
     await closedAfter(data, async storage => {

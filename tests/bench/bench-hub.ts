@@ -42,7 +42,7 @@ export interface BenchUpload {
 /** Ticks of a second in /proc, on every Linux that Node runs on. */
 const TICKS = 100
 /** Often enough that what is measured hardly waits for it, and seldom enough that the hub has little to do with it. */
-const LOOK_MILLISECONDS = 100
+const LOOK_MILLISECONDS = 250
 
 /** The real hub in a process and a data folder of its own, with sensors that may send to it. */
 export class BenchHub {
