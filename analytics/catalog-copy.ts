@@ -42,7 +42,7 @@ export class CatalogCopy {
   }
 
   lakeFiles(): Promise<LakeFile[]> {
-    return this.#database.read(session => session.plain(LAKE_FILE, sql`SELECT * FROM lake_file ORDER BY path`))
+    return this.#database.plain(LAKE_FILE, sql`SELECT * FROM lake_file ORDER BY path`)
   }
 
   /** Receipts whose bytes must still be there: all but those that are in the numbers. */
@@ -50,11 +50,9 @@ export class CatalogCopy {
     const settled = RECEIPT_STATES.map((state, index) =>
       state === 'counted' || state === 'withdrawn' ? index : -1,
     ).filter(index => index >= 0)
-    return this.#database.read(session =>
-      session.api(
-        RECEIPT,
-        sql`SELECT * FROM receipt WHERE state NOT IN (SELECT unnest(${bindList('uint8', settled)})) ORDER BY sensor, sha256`,
-      ),
+    return this.#database.api(
+      RECEIPT,
+      sql`SELECT * FROM receipt WHERE state NOT IN (SELECT unnest(${bindList('uint8', settled)})) ORDER BY sensor, sha256`,
     )
   }
 
@@ -64,9 +62,7 @@ export class CatalogCopy {
   }
 
   async sensors(): Promise<string[]> {
-    const rows = await this.#database.read(session =>
-      session.plain({ sensor: SENSOR.sensor }, sql`SELECT sensor FROM sensor ORDER BY sensor`),
-    )
+    const rows = await this.#database.plain({ sensor: SENSOR.sensor }, sql`SELECT sensor FROM sensor ORDER BY sensor`)
     return rows.map(row => row.sensor)
   }
 
@@ -78,11 +74,9 @@ export class CatalogCopy {
     const counts = new Map<string, number>()
     for (let from = 0; from < paths.length; from += FILES_AT_ONCE) {
       const some = paths.slice(from, from + FILES_AT_ONCE).map(path => join(this.#lake, path))
-      const rows = await this.#database.read(session =>
-        session.plain(
-          FOOTER,
-          sql`SELECT file_name AS path, num_rows::UBIGINT AS row_count FROM parquet_file_metadata(${bindList('text', some)})`,
-        ),
+      const rows = await this.#database.plain(
+        FOOTER,
+        sql`SELECT file_name AS path, num_rows::UBIGINT AS row_count FROM parquet_file_metadata(${bindList('text', some)})`,
       )
       for (const { path, row_count } of rows) counts.set(path.slice(this.#lake.length + 1), row_count)
     }

@@ -49,13 +49,11 @@ export async function compactStep(
   signal?: AbortSignal,
 ): Promise<CompactionStep | null> {
   const small = sql`(row_count <= ${bind('uint64', SMALL_ROWS_MAX)} OR is_sorted = false) AND ${damaged.notKnown}`
-  const files = await database.read(session =>
-    session.plain(
-      LAKE_FILE,
-      sql`SELECT * FROM lake_file WHERE ${small} AND day IN (SELECT day FROM lake_file WHERE ${small} GROUP BY day
+  const files = await database.plain(
+    LAKE_FILE,
+    sql`SELECT * FROM lake_file WHERE ${small} AND day IN (SELECT day FROM lake_file WHERE ${small} GROUP BY day
         HAVING count(*) >= ${bind('int64', FILES_MIN)} OR ((count(*) >= 2 OR NOT bool_and(is_sorted IS DISTINCT FROM false)) AND max(created_at) <= ${bind('timestamp_us', nowMicros - QUIET)})
         ORDER BY count(*) DESC LIMIT ${bind('int64', DAYS_PER_STEP_MAX)})`,
-    ),
   )
   const chosen = chooseFiles(files, nowMicros)
   if (chosen === null) return null

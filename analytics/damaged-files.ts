@@ -35,8 +35,9 @@ export class DamagedFiles {
 
   /** Those found so far that the manifest still names; `verify` looks at all files. */
   async count(): Promise<number> {
-    const left = await this.#database.read(session =>
-      session.plain({ path: LAKE_FILE.path }, sql`SELECT path FROM lake_file WHERE NOT (${this.notKnown})`),
+    const left = await this.#database.plain(
+      { path: LAKE_FILE.path },
+      sql`SELECT path FROM lake_file WHERE NOT (${this.notKnown})`,
     )
     return left.length
   }

@@ -109,15 +109,36 @@ export class Database {
   }
 
   /** Runs reads on one consistent snapshot. */
-  async read<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  read<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#reads(async session => {
+      await session.run(sql`BEGIN TRANSACTION READ ONLY`)
+      try {
+        return await work(session)
+      } finally {
+        await session.run(sql`ROLLBACK`)
+      }
+    })
+  }
+
+  async #reads<T>(work: (session: Session) => Promise<T>): Promise<T> {
     this.#assertAlive()
-    const reading = this.#readOn(work)
+    const reading = this.#withReader(work)
     this.#reading.add(reading)
     try {
       return await reading
     } finally {
       this.#reading.delete(reading)
     }
+  }
+
+  /** Rows of one statement, for use inside: a snapshot by itself, and a third of the statements of `read`. */
+  plain<T extends Table>(table: T, query: Sql): Promise<PlainRow<T>[]> {
+    return this.#reads(session => session.plain(table, query))
+  }
+
+  /** Rows of one statement, as the API shows them. */
+  api<T extends Table>(table: T, query: Sql): Promise<Row<T>[]> {
+    return this.#reads(session => session.api(table, query))
   }
 
   /**
@@ -197,15 +218,10 @@ export class Database {
     if (this.#closing) throw new TelescopeError('NOT_READY', 'storage is closed')
   }
 
-  async #readOn<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  async #withReader<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const session = await this.#takeReader()
     try {
-      await session.run(sql`BEGIN TRANSACTION READ ONLY`)
-      try {
-        return await work(session)
-      } finally {
-        await session.run(sql`ROLLBACK`)
-      }
+      return await work(session)
     } finally {
       this.#giveBack(session)
     }

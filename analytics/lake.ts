@@ -260,9 +260,7 @@ export class Lake {
    */
   async sweep(olderThan: number): Promise<number> {
     const named = new Set(
-      (
-        await this.#database.read(session => session.plain({ path: LAKE_FILE.path }, sql`SELECT path FROM lake_file`))
-      ).map(row => row.path),
+      (await this.#database.plain({ path: LAKE_FILE.path }, sql`SELECT path FROM lake_file`)).map(row => row.path),
     )
     let removed = 0
     for (const folder of [STAGING, ...this.#dayFolders()]) {

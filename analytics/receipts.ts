@@ -170,11 +170,9 @@ export function listReceipts(
 ): Promise<Receipt[]> {
   const ofSensor = filter.sensor === undefined ? sql`true` : sql`sensor = ${bind('text', filter.sensor)}`
   const inState = filter.state === undefined ? sql`true` : sql`state = ${receiptState(filter.state)}`
-  return database.read(session =>
-    session.api(
-      RECEIPT,
-      sql`SELECT * FROM receipt WHERE ${ofSensor} AND ${inState} ORDER BY received_at DESC, sensor, sha256 LIMIT ${bind('int64', filter.limit)}`,
-    ),
+  return database.api(
+    RECEIPT,
+    sql`SELECT * FROM receipt WHERE ${ofSensor} AND ${inState} ORDER BY received_at DESC, sensor, sha256 LIMIT ${bind('int64', filter.limit)}`,
   )
 }
 
@@ -183,12 +181,10 @@ export function listReceipts(
  * sent, it is one of those that get a turn.
  */
 export function pendingReceipts(database: Database, limit: number): Promise<Receipt[]> {
-  return database.read(session =>
-    session.api(
-      RECEIPT,
-      sql`SELECT * FROM receipt WHERE state = ${receiptState('received')}
+  return database.api(
+    RECEIPT,
+    sql`SELECT * FROM receipt WHERE state = ${receiptState('received')}
         ORDER BY row_number() OVER (PARTITION BY sensor ORDER BY received_at, upload_id, sha256), received_at, sensor LIMIT ${bind('int64', limit)}`,
-    ),
   )
 }
 
@@ -199,11 +195,9 @@ const WAITING = {
 
 /** See Storage.waiting. */
 export async function waitingReceipts(database: Database): Promise<{ count: number; oldest: string | null }> {
-  const [row] = await database.read(session =>
-    session.plain(
-      WAITING,
-      sql`SELECT count(*) AS row_count, min(received_at) AS received_at FROM receipt WHERE state = ${receiptState('received')}`,
-    ),
+  const [row] = await database.plain(
+    WAITING,
+    sql`SELECT count(*) AS row_count, min(received_at) AS received_at FROM receipt WHERE state = ${receiptState('received')}`,
   )
   const { row_count, received_at } = row!
   return { count: row_count, oldest: received_at === null ? null : formatMicroseconds(BigInt(received_at)) }

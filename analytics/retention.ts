@@ -44,11 +44,9 @@ export async function findExpired(database: Database, limits: ExpiryLimits): Pro
 
 /** Removes it, a day a transaction, so that nobody waits for long. */
 export async function dropExpired(database: Database, lake: Lake, limits: ExpiryLimits): Promise<void> {
-  const days = await database.read(session =>
-    session.plain(
-      { day: LAKE_FILE.day },
-      sql`SELECT DISTINCT day FROM lake_file WHERE day < ${before(limits.flows)} ORDER BY day`,
-    ),
+  const days = await database.plain(
+    { day: LAKE_FILE.day },
+    sql`SELECT DISTINCT day FROM lake_file WHERE day < ${before(limits.flows)} ORDER BY day`,
   )
   for (const { day } of days) {
     const ofDay = sql`day = ${bind('timestamp_us', day)}`
@@ -60,12 +58,10 @@ export async function dropExpired(database: Database, lake: Lake, limits: Expiry
     await lake.unlink(paths)
   }
   if (limits.rollups === null) return
-  const hours = await database.read(session =>
-    session.plain(
-      { bucket_start: SENSOR_HOUR.bucket_start },
-      sql`SELECT DISTINCT date_trunc('day', bucket_start)::TIMESTAMP AS bucket_start FROM sensor_hour
+  const hours = await database.plain(
+    { bucket_start: SENSOR_HOUR.bucket_start },
+    sql`SELECT DISTINCT date_trunc('day', bucket_start)::TIMESTAMP AS bucket_start FROM sensor_hour
         WHERE bucket_start < ${before(limits.rollups)} ORDER BY bucket_start`,
-    ),
   )
   for (const { bucket_start: day } of hours) {
     await database.transaction(session =>

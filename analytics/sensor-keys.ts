@@ -13,19 +13,15 @@ const LAST_REQUESTS_MICROS = 300_000_000
 
 /** Asked from the catalog for each request, so that a revocation holds from the next one on. */
 export async function findSensorKey(database: Database, keyId: string): Promise<SensorKey | null> {
-  const rows = await database.read(session =>
-    session.api(SENSOR_KEY, sql`SELECT * FROM sensor_key WHERE key_id = ${bind('text', keyId)}`),
-  )
+  const rows = await database.api(SENSOR_KEY, sql`SELECT * FROM sensor_key WHERE key_id = ${bind('text', keyId)}`)
   return rows[0] ?? null
 }
 
 /** In the order in which they were made known. */
 export function listSensorKeys(database: Database, sensor: string): Promise<SensorKey[]> {
-  return database.read(session =>
-    session.api(
-      SENSOR_KEY,
-      sql`SELECT * FROM sensor_key WHERE sensor = ${bind('text', sensor)} ORDER BY created_at, key_id`,
-    ),
+  return database.api(
+    SENSOR_KEY,
+    sql`SELECT * FROM sensor_key WHERE sensor = ${bind('text', sensor)} ORDER BY created_at, key_id`,
   )
 }
 

@@ -65,9 +65,7 @@ export async function listSensors(database: Database): Promise<SensorRecord[]> {
 }
 
 export async function findSensor(database: Database, sensor: string): Promise<SensorRecord | null> {
-  const rows = await database.read(session =>
-    session.plain(SENSOR, sql`SELECT * FROM sensor WHERE sensor = ${bind('text', sensor)}`),
-  )
+  const rows = await database.plain(SENSOR, sql`SELECT * FROM sensor WHERE sensor = ${bind('text', sensor)}`)
   return rows[0] ? sensorRecord(rows[0]) : null
 }
 

@@ -8,11 +8,9 @@ const SIZE = {
 
 /** See Storage.sourceRows. The catalog knows it without reading a row. */
 export async function countSourceRows(database: Database): Promise<number> {
-  const [size] = await database.read(session =>
-    session.plain(
-      SIZE,
-      sql`SELECT estimated_size::UBIGINT AS row_count FROM duckdb_tables() WHERE table_name = 'source_hour' AND NOT temporary`,
-    ),
+  const [size] = await database.plain(
+    SIZE,
+    sql`SELECT estimated_size::UBIGINT AS row_count FROM duckdb_tables() WHERE table_name = 'source_hour' AND NOT temporary`,
   )
   return size?.row_count ?? 0
 }

@@ -31,17 +31,13 @@ export async function addToken(
 
 /** Asked from the catalog each time, so that a revocation holds from the next request on. */
 export async function findToken(database: Database, sha256: string): Promise<TokenRecord | null> {
-  const rows = await database.read(session =>
-    session.plain(TOKEN, sql`SELECT * FROM token WHERE token_sha256 = ${bind('text', sha256)}`),
-  )
+  const rows = await database.plain(TOKEN, sql`SELECT * FROM token WHERE token_sha256 = ${bind('text', sha256)}`)
   const valid = rows.find(row => row.revoked_at === null)
   return valid ? tokenRecord(valid) : null
 }
 
 export async function listTokens(database: Database): ReturnType<Storage['listTokens']> {
-  const rows = await database.read(session =>
-    session.plain(TOKEN, sql`SELECT * FROM token ORDER BY created_at, token_id`),
-  )
+  const rows = await database.plain(TOKEN, sql`SELECT * FROM token ORDER BY created_at, token_id`)
   return rows.map(row => ({
     ...tokenRecord(row),
     created_at: formatMicroseconds(BigInt(row.created_at)),

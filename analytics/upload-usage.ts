@@ -16,13 +16,11 @@ const USAGE = {
 /** See Storage.uploadUsage. */
 export function readUploadUsage(database: Database, since: number): Promise<UploadUsage[]> {
   const start = sql`${bind('timestamp_us', since * MICROSECONDS)}`
-  return database.read(session =>
-    session.plain(
-      USAGE,
-      sql`SELECT sensor, count(*) FILTER (received_at >= ${start}) AS upload_count,
+  return database.plain(
+    USAGE,
+    sql`SELECT sensor, count(*) FILTER (received_at >= ${start}) AS upload_count,
         coalesce(sum(byte_count) FILTER (received_at >= ${start}), 0)::UBIGINT AS byte_count,
         count(*) FILTER (state = ${receiptState('received')}) AS pending_count FROM receipt
         WHERE received_at >= ${start} OR state = ${receiptState('received')} GROUP BY sensor ORDER BY sensor`,
-    ),
   )
 }
