@@ -16,7 +16,8 @@ import { hasCommand, requireExternal } from '../support/external.ts'
 
 const RECEIPTS = 20_000
 /** Tables and columns that the first shape had not. */
-const LATER_TABLES = /^(audit|receipt_key|receipt_key_recent|upload_spool|sequence_gap|sensor_key|invitation|closed_day|listened_day|changed_day)$/
+const LATER_TABLES =
+  /^(audit|receipt_key|receipt_key_recent|upload_spool|sequence_gap|sensor_key|invitation|closed_day|listened_day|changed_day)$/
 const LATER_COLUMNS = /^(upload_id|overlaps_with|accepted_at|spool|sequence|clock_skew_seconds|is_sorted)$/
 const FILES = ['catalog.duckdb', 'catalog.duckdb.wal'] as const
 /** System calls that change a file, and how many points of each are met: the last, and some before it. */
