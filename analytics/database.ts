@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import {
   BIGINT,
   BOOLEAN,
@@ -60,9 +61,13 @@ export class Database {
   readonly #reading = new Set<Promise<unknown>>()
   #closing: Promise<void> | null = null
 
-  private constructor(instance: DuckDBInstance, path: string) {
+  /** A process that was killed had left its log beside the catalog. */
+  readonly foundLog: boolean
+
+  private constructor(instance: DuckDBInstance, path: string, foundLog: boolean) {
     this.#instance = instance
     this.#path = path
+    this.foundLog = foundLog
   }
 
   /** @throws DATA_IN_USE, STORAGE_FAILED */
@@ -70,6 +75,7 @@ export class Database {
     const { path } = options
     if (openPaths.has(path)) throw dataInUse(path, 'this process')
     openPaths.add(path)
+    const foundLog = existsSync(`${path}.wal`)
     try {
       const instance = await DuckDBInstance.create(path, {
         threads: String(options.threads),
@@ -80,7 +86,7 @@ export class Database {
         autoinstall_known_extensions: 'false',
         autoload_known_extensions: 'false',
       })
-      const database = new Database(instance, path)
+      const database = new Database(instance, path, foundLog)
       const session = await database.session()
       await session.run(sql`SET allowed_directories = [${literal(options.lake)}]`)
       await session.run(sql`SET enable_external_access = false`)

@@ -12,7 +12,7 @@ import type { Geography } from './geography.ts'
 import { enrol, invite } from './invitations.ts'
 import { Lake } from './lake.ts'
 import { LastUploads } from './last-uploads.ts'
-import { migrate } from './migrations.ts'
+import { migrate, renewIndexes } from './migrations.ts'
 import { answerQuery } from './queries/answer-query.ts'
 import { readOverview } from './queries/overview.ts'
 import type { QueryContext } from './queries/request.ts'
@@ -197,7 +197,11 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
 
 /** Brings catalog and lake to where work can begin. */
 async function prepare(database: Database, data: string, nowMicros: number, openedAt: number): Promise<Lake> {
-  await migrate(database, nowMicros)
+  const isChanged = await migrate(database, nowMicros)
+  if (isChanged || database.foundLog) {
+    const session = await database.session()
+    await renewIndexes(session).finally(() => session.close())
+  }
   const lake = new Lake(join(data, 'lake'), database)
   lake.hold(heldByReadCopy(join(data, READ)))
   // What is committed later is only as durable as the names of the folders and files that it lies in.

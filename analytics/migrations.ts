@@ -7,7 +7,7 @@ import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from '../schemas/rollup.ts'
 import { INVITATION, SENSOR_KEY } from '../schemas/sensor-key.ts'
 import { SEQUENCE_GAP, UPLOAD_SPOOL } from '../schemas/sequence-gap.ts'
 import type { Database, Session } from './database.ts'
-import { bind, columnDefinitions, columnType, identifier, type Sql, sql } from './sql.ts'
+import { bind, columnDefinitions, columnType, identifier, literal, type Sql, sql, whole } from './sql.ts'
 
 /**
  * The catalog's tables, and the numbered steps from one shape to the next. A column that a table in `schemas/` gained
@@ -99,7 +99,25 @@ const MIGRATIONS: readonly Migration[] = [
       )
     },
   },
+  { number: 8, name: 'indexes are made anew', run: async () => {} },
 ]
+
+/**
+ * Makes all indexes anew. DuckDB 1.5 replays what a killed process left in its log, and when it writes that into the
+ * file before an index was used, the index lacks those rows for good: tokens and receipts are not found that are there.
+ * So this comes after each start that found such a log, and once for catalogs of versions that did not know. It cannot be
+ * within a transaction: DuckDB then ends the process. Killed midway, the log is there again.
+ */
+export async function renewIndexes(session: Session): Promise<void> {
+  for (const [name, { table, index }] of Object.entries(CATALOG)) {
+    if (!index) continue
+    // Used once before, since DuckDB ends the process that drops an index which it has only half read.
+    const isText = physicalColumns(table).some(column => column.name === index.pieces[0] && column.type === 'text')
+    await session.run(sql`SELECT * FROM ${identifier(name)} WHERE ${index} = ${isText ? literal('') : whole(0)}`)
+    await session.run(sql`DROP INDEX IF EXISTS ${identifier(`${name}_index`)}`)
+    await session.run(sql`CREATE INDEX ${identifier(`${name}_index`)} ON ${identifier(name)} (${index})`)
+  }
+}
 
 /** A table of CATALOG, unless it is there: step 1 makes all of its time, so a new catalog has those of later steps. */
 async function createTable(session: Session, name: string): Promise<void> {
@@ -117,10 +135,11 @@ const MIGRATION = {
 
 /**
  * Brings the catalog to the present shape, all steps in one transaction: killed midway, nothing has happened.
+ * @returns true when there was a step to do: then the indexes have to be made anew
  * @throws STORAGE_FAILED when a newer version wrote it
  */
-export async function migrate(database: Database, nowMicros: number): Promise<void> {
-  await database.transaction(async session => {
+export async function migrate(database: Database, nowMicros: number): Promise<boolean> {
+  return await database.transaction(async session => {
     await session.run(sql`CREATE TABLE IF NOT EXISTS migration (${columnDefinitions(MIGRATION)})`)
     const done = await session.plain(MIGRATION, sql`SELECT * FROM migration ORDER BY number`)
     const newest = done.at(-1)?.number ?? 0
@@ -132,7 +151,8 @@ export async function migrate(database: Database, nowMicros: number): Promise<vo
         { fatal: true, expected: known, actual: newest },
       )
     }
-    for (const step of MIGRATIONS.filter(({ number }) => number > newest)) {
+    const steps = MIGRATIONS.filter(({ number }) => number > newest)
+    for (const step of steps) {
       await step.run(session)
       await session.run(
         sql`INSERT INTO migration VALUES (${bind('uint32', step.number)}, ${bind('text', step.name)}, ${bind('timestamp_us', nowMicros)})`,
@@ -142,6 +162,7 @@ export async function migrate(database: Database, nowMicros: number): Promise<vo
     for (const [name, { table }] of Object.entries(CATALOG)) {
       await addMissingColumns(session, name, table, present.get(name) ?? new Set())
     }
+    return steps.length > 0 && newest > 0
   })
 }
 

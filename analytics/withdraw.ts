@@ -85,7 +85,7 @@ export async function withdrawUpload(engine: WithdrawEngine, decision: UploadDec
       if (heir === null) await removeSpans(session, sensor, sha256)
       else await bequeath(session, sensor, sha256, heir)
       await session.run(
-        sql`UPDATE receipt SET state = ${receiptState('withdrawn')}, duplicate_of = NULL, overlaps_with = NULL,
+        sql`UPDATE receipt SET state = ${receiptState('withdrawn')}, duplicate_of = ${bind('text', heir)}, overlaps_with = NULL,
           error_code = NULL, error_message = NULL WHERE rowid = ${bind('int64', row_id)}`,
       )
       const details = { state: row.counted ? 'counted' : 'held', content_stays_in: heir }

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import type { Command } from '../../schemas/command.ts'
 import { parseConfig } from '../../schemas/config.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
-import { SENSOR_CONFIG } from '../../schemas/sensor-config.ts'
+import { SENSOR_CONFIG, type SensorConfig } from '../../schemas/sensor-config.ts'
+
+const PATHS = ['identity', 'spool', 'watch', 'follow', 'key'] as const
 
 export const command: Command = {
   summary: 'collects and sends, for ever, at the sensor',
@@ -26,9 +29,16 @@ Exit status: 0 told to stop; 2 the configuration or a file that it names is wron
     if (typeof path !== 'string') throw new TelescopeError('USAGE', 'sensor run: --config is missing')
     const config = parseConfig(readConfig(path), SENSOR_CONFIG, path)
     const { runSensor } = await import('../run-sensor.ts')
-    await runSensor(config)
+    await runSensor({ ...config, ...resolvedPaths(config, dirname(resolve(path))) })
     return 0
   },
+}
+
+/** Paths are relative to the folder of the file, wherever the command is started. */
+function resolvedPaths(config: SensorConfig, folder: string): Partial<SensorConfig> {
+  return Object.fromEntries(
+    PATHS.flatMap(name => (config[name] === undefined ? [] : [[name, resolve(folder, config[name])]])),
+  )
 }
 
 function readConfig(path: string): string {

@@ -99,6 +99,11 @@ async function decide(action: Action, name: string, { values }: CommandArguments
   else {
     const next = receipt.state === 'received' ? ': the hub counts it next' : ''
     process.stdout.write(`upload ${sha256} of sensor ${decision.sensor} is ${receipt.state}${next}\n`)
+    if (receipt.state === 'withdrawn' && receipt.duplicate_of !== null) {
+      process.stdout.write(
+        `its content stays in the numbers: upload ${receipt.duplicate_of} holds the same; withdraw that one as well to take it out\n`,
+      )
+    }
   }
   return 0
 }
