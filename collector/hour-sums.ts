@@ -3,7 +3,6 @@ import { type PhysicalColumn, physicalColumns, type Table } from '../schemas/col
 import { TelescopeError } from '../schemas/errors.ts'
 import { SOURCE_HOUR, TRAFFIC_HOUR } from '../schemas/rollup.ts'
 import { HOUR_SECONDS, MICROSECONDS } from '../schemas/time.ts'
-import { TOOLS, toolColumn } from '../schemas/tool.ts'
 import { type ColumnArray, type FlowColumn, newColumn } from './flow-columns.ts'
 import { KeyedSums } from './keyed-sums.ts'
 
@@ -17,14 +16,17 @@ const WORD = 2 ** 32
 /** The bit of a service that says IPv6. */
 const VERSION_6 = 0x8000_0000
 const HOUR = HOUR_SECONDS * MICROSECONDS
-const TOOL_COLUMNS = TOOLS.map(tool => toolColumn(tool.name))
+/** What is summed in 32 bits, which a batch cannot exceed: packets first, then those of each tool. */
+const COUNT_COLUMNS = Object.entries(SOURCE_HOUR)
+  .filter(([name, { role }]) => role === 'measure' && name !== 'byte_count')
+  .map(([name]) => name)
 
 /** Words of a key: hour since 1970, service, and for sources the address from its highest word on. */
 const SERVICE_WORDS = 2
 const SOURCE_WORDS = 6
-/** Counts of a key: packets, and for sources those of each tool. */
+/** Counts of a key: packets, and for sources all. */
 const SERVICE_COUNTS = 1
-const SOURCE_COUNTS = 1 + TOOL_COLUMNS.length
+const SOURCE_COUNTS = COUNT_COLUMNS.length
 
 /** A record batch's worth of rows of a table of sums, in the order of `sumColumns`. */
 interface SumRows {
@@ -57,7 +59,7 @@ export class HourSums {
     const { bytes, counts } = this.#sources
     const byteCounts = byName.get('byte_count') as Uint32Array
     for (let flow = 0; flow < rowCount; flow++) bytes[rows[flow]!]! += byteCounts[flow]!
-    for (const [place, name] of ['packet_count', ...TOOL_COLUMNS].entries()) {
+    for (const [place, name] of COUNT_COLUMNS.entries()) {
       addCounts(counts, place, rows, byName.get(name) as Uint8Array, rowCount)
     }
   }
@@ -165,13 +167,12 @@ function fill(name: string, target: ColumnArray, sums: KeyedSums, first: number,
     case 'byte_count':
       for (let row = 0; row < rowCount; row++) setWide(words, row, bytes[first + row]!)
       return
-    case 'packet_count':
-      for (let row = 0; row < rowCount; row++) setWide(words, row, counts[(first + row) * countWords]!)
-      return
     default: {
-      const place = TOOL_COLUMNS.indexOf(name as (typeof TOOL_COLUMNS)[number])
+      const place = COUNT_COLUMNS.indexOf(name)
       if (place < 0) throw new TelescopeError('INTERNAL', `column ${name}: nothing is summed for it`)
-      for (let row = 0; row < rowCount; row++) words[row] = counts[(first + row) * countWords + 1 + place]!
+      // The lower half of a wide one; the upper stays 0.
+      const step = target.BYTES_PER_ELEMENT / 4
+      for (let row = 0; row < rowCount; row++) words[row * step] = counts[(first + row) * countWords + place]!
     }
   }
 }
