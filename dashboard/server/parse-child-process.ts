@@ -26,6 +26,8 @@ export const PARSE_LIMITS: ParseLimits = {
 /** How often memory is looked at: a runaway child can allocate a few hundred MiB in between. */
 const WATCH_MILLISECONDS = 100
 
+const STOPPED = 'was stopped with the hub'
+
 /** What became of a job: an answer, or why there is none. */
 type ParseOutcome = { readonly answer: ParseAnswer } | { readonly died: string }
 
@@ -37,6 +39,7 @@ export class ParseChildProcess {
   readonly #module: string
   readonly #limits: ParseLimits
   #child: ChildProcess | null = null
+  #closed = false
   #settle: ((outcome: ParseOutcome) => void) | null = null
   #killReason: string | null = null
   /** Processes so far. */
@@ -62,6 +65,8 @@ export class ParseChildProcess {
    * @param byteCount size of the input
    */
   async run(job: ParseJob, byteCount: number): Promise<ParseOutcome> {
+    // Started now it would outlive the hub's work and keep it from ending.
+    if (this.#closed) return { died: STOPPED }
     const secondsMax = Math.ceil(this.#limits.seconds + byteCount / this.#limits.bytesPerSecond)
     this.#child ??= this.#start()
     const child = this.#child
@@ -84,9 +89,10 @@ export class ParseChildProcess {
     }
   }
 
-  /** Ends the child at once; a job that runs gets `died`. */
+  /** Ends the child at once, for good; a job that runs gets `died`, as does any that comes later. */
   close(): void {
-    this.#kill('was stopped with the hub')
+    this.#closed = true
+    this.#kill(STOPPED)
   }
 
   #start(): ChildProcess {
