@@ -57,7 +57,7 @@ export class ParseChildProcess {
 
   /** Starts the process before there is a job: loading what it needs takes a while. */
   load(): void {
-    this.#child ??= this.#start()
+    if (!this.#closed) this.#child ??= this.#start()
   }
 
   /**
