@@ -17,7 +17,7 @@ interface KnownDefect {
   readonly test: FaultTest
   /** What the test says of it. */
   readonly violation: RegExp
-  /** Found by waiting for what does not come: left to `npm run faults defects`. */
+  /** Takes its time to be found: left to `npm run faults defects`. */
   readonly isSlow?: true
   /** Only its long form finds it. */
   readonly long?: true
@@ -41,6 +41,7 @@ export const KNOWN_DEFECTS = {
     changes: DEFECTS.noUploadQuota,
     test: slowConnections,
     violation: /beyond the quota were refused/,
+    isSlow: true,
   },
   noLimitForHeaders: {
     changes: DEFECTS.noLimitForHeaders,
@@ -62,11 +63,13 @@ export const KNOWN_DEFECTS = {
     changes: DEFECTS.batchBeforeReceipt,
     test: senderOrder,
     violation: /no receipt before the batch is removed/,
+    isSlow: true,
   },
   stopDropsReceived: {
     changes: DEFECTS.stopDropsReceived,
     test: stopUnderLoad,
     violation: /is quarantined: .* is gone from the inbox/,
+    isSlow: true,
   },
   noWatchdog: {
     changes: [...DEFECTS.noWatchdog, ...SHORT_LIMITS],
