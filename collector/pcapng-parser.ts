@@ -260,7 +260,8 @@ export class PcapngParser implements CaptureParser {
     const captured = this.read32(bytes, at + 20)
     this.packet.originalLength = this.read32(bytes, at + 24)
     this.readPacket(bytes, frame, end, captured, this.read32(bytes, at + 8), at + 12)
-    const optionsAt = frame + ((captured + 3) & ~3)
+    // Not in 32 bits: a length that lies would lead to before the block.
+    const optionsAt = frame + captured + (-captured & 3)
     if (end - optionsAt >= 4) this.readPacketOptions(bytes, at, optionsAt, end)
   }
 

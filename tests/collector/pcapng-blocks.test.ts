@@ -119,6 +119,15 @@ describe.each(ENDIANS)('%s-endian', endian => {
     expect(result.interfaceDrops).toBe(1 + 20 + 300)
   })
 
+  test('packets lost: a captured length that lies leads to no options of a block before it', async () => {
+    // The frame of the first packet reads as options, and lies where 32 bits would lead to.
+    const frame = dropCount(9, endian)
+    const first = enhancedPacket({ frame }, endian)
+    const second = enhancedPacket({ frame, capturedLength: 2 ** 32 - first.length }, endian)
+    const { result } = await readPackets(concat(head, interfaceDescription({}, endian), first, second))
+    expect(result).toMatchObject({ packetsRead: 1, interfaceDrops: null, error: { code: 'CAPTURE_RECORD_INVALID' } })
+  })
+
   test('packets lost: by the interface and by the system', async () => {
     const drops = [option(5, number(10, 8, endian), endian), option(7, number(32, 8, endian), endian)]
     expect((await readPackets(concat(head, statistics(0, drops, endian)))).result.interfaceDrops).toBe(42)
