@@ -320,7 +320,7 @@ export class Collector<T extends WrittenFlows = WrittenBatch> {
     if (drop >= 0) {
       this.#counters.read++
       this.#counters.drops[drop]!++
-      this.#shortcut.reduce(1)
+      this.#shortcut.pass(hasTime ? seconds : null, packet.nanoseconds)
       return
     }
     if (this.#coverage.isFull) this.#flush(microseconds)

@@ -67,7 +67,7 @@ const FRAGMENT_OR_RESERVED_BITS = 0xbfff_0000
 export class FrameShortcut implements RecordShortcut {
   /** Packets counted since `open`. */
   packets = 0
-  /** Time of the packet counted last, or given to `open`. */
+  /** Time of the packet counted last, or given to `open` or `pass`. */
   #seconds = 0
   #nanoseconds = 0
   #table: FlowTable
@@ -112,9 +112,19 @@ export class FrameShortcut implements RecordShortcut {
     this.packets = 0
   }
 
-  /** Takes so many packets less; others came between. */
-  reduce(packets: number): void {
-    this.#left -= packets
+  /**
+   * Goes on after a packet that was dropped the general way. One with a later time than those before it may be a clock
+   * that was wrong: what comes before it goes the general way, too, where steps back are seen.
+   * @param seconds null when its time cannot be
+   */
+  pass(seconds: number | null, nanoseconds: number): void {
+    this.#left--
+    if (seconds === null || this.#end === 0) return
+    if (seconds >= this.#end) this.close()
+    else if (seconds > this.#seconds || (seconds === this.#seconds && nanoseconds > this.#nanoseconds)) {
+      this.#seconds = seconds
+      this.#nanoseconds = nanoseconds
+    }
   }
 
   count(bytes: Uint8Array, view: DataView, start: number, limit: number, framing: Framing): number {

@@ -5,7 +5,13 @@ import { Collector, type CollectorOptions } from '../../collector/collector.ts'
 import { FrameShortcut } from '../../collector/frame-shortcut.ts'
 import { simulate } from '../../fixtures/simulator/simulate.ts'
 import { parseTelescope } from '../../schemas/address.ts'
-import { enhancedPacket, interfaceDescription, MAGIC_MICROSECONDS, sectionHeader } from '../support/capture-builder.ts'
+import {
+  enhancedPacket,
+  interfaceDescription,
+  MAGIC_MICROSECONDS,
+  pcap,
+  sectionHeader,
+} from '../support/capture-builder.ts'
 import { ROOT } from '../support/external.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
 
@@ -170,6 +176,27 @@ describe('shortcut', () => {
     for (const declared of [null, { from, to: from + 7_200_250_001 }, { from: day - 1, to: day + 1 }]) {
       await expectSame(path, telescope, { declared, batchSeconds: 90 * 60 + 7 })
       await expectSame(path, telescope, { declared, packetsMax: 1000 })
+    }
+  })
+
+  it('sees a step back from a packet that is not for the telescope', async () => {
+    const { path, telescope } = simulated[0]!
+    const capture = readFileSync(path)
+    const frame = capture.subarray(FILE_HEADER + RECORD_HEADER, FILE_HEADER + RECORD_HEADER + capture.readUInt32LE(32))
+    const foreign = Buffer.from(frame)
+    foreign.writeUInt32BE(0x08080808, 30)
+    const start = capture.readUInt32LE(FILE_HEADER) + 120
+    const file = join(newFolder(), 'back.pcap')
+    // Beyond the interval, within it, and in front of what was counted.
+    for (const ahead of [1074, 45, 1, -30]) {
+      const records = [0, 1, ahead, 2, 3].map((second, index) => ({
+        frame: index === 2 ? foreign : frame,
+        seconds: start + second,
+      }))
+      writeFileSync(file, pcap(records))
+      await expectSame(file, telescope)
+      const { summary } = await collected(file, telescope, {})
+      expect((summary.warnings ?? []).map(({ code }) => code)).toEqual(ahead > 60 ? ['CAPTURE_TIME_BACKWARDS'] : [])
     }
   })
 
