@@ -1,14 +1,12 @@
 import { COVERAGE_SPAN, type SENSOR, SPAN_BASES } from '../schemas/catalog.ts'
-import { LISTENED_DAY } from '../schemas/closed-day.ts'
-import type { Table } from '../schemas/column.ts'
 import { joinSpans, type ListenedSpan } from '../schemas/coverage.ts'
 import { DAY_SECONDS, HOUR_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { reopenDays } from './closed-days.ts'
 import type { Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
-import { listenedSpans } from './listened-spans.ts'
+import type { SpanView } from './kept-spans.ts'
 import type { PlainRow } from './rows.ts'
-import { bind, bindList, type Sql, sql } from './sql.ts'
+import { bind, sql } from './sql.ts'
 import type { UsualRateView } from './usual-rates.ts'
 
 /** When sensors listened: spans of uploads, joined over silences that are likely. Times are Unix microseconds. */
@@ -19,22 +17,18 @@ import type { UsualRateView } from './usual-rates.ts'
  */
 const JOIN_MARGIN = DAY_SECONDS * MICROSECONDS
 
-const FIRST_SPAN = {
-  sensor: COVERAGE_SPAN.sensor,
-  listened_from: COVERAGE_SPAN.listened_from,
-} as const satisfies Table
+interface CoverageContext {
+  readonly session: Session
+  readonly spans: SpanView
+  readonly usualRates: UsualRateView
+}
 
-/** Adds the spans that an upload declares or implies, within the transaction of the session. */
+/** Adds the spans that uploads declare or imply, within the transaction of the session. */
 export async function addSpans(
   session: Session,
-  sensor: string,
-  sha256: string,
-  spans: readonly ListenedSpan[],
+  uploads: readonly { sensor: string; sha256: string; spans: readonly ListenedSpan[] }[],
 ): Promise<void> {
-  await insertRows(
-    session,
-    'coverage_span',
-    COVERAGE_SPAN,
+  const rows = uploads.flatMap(({ sensor, sha256, spans }) =>
     spans.map(span => ({
       sensor,
       sha256,
@@ -44,7 +38,9 @@ export async function addSpans(
       packet_count: span.packets,
     })),
   )
-  if (spans.length > 0) await reopenDays(session, ...boundsOf(spans.map(span => span.from)))
+  if (rows.length === 0) return
+  await insertRows(session, 'coverage_span', COVERAGE_SPAN, rows)
+  await reopenDays(session, ...boundsOf(rows.map(row => row.listened_from)))
 }
 
 /**
@@ -52,30 +48,19 @@ export async function addSpans(
  * rate rests on all that the sensor sent, not on the range: one day has one coverage, however it is asked.
  */
 export async function readCoverage(
-  session: Session,
-  usualRates: UsualRateView,
+  { session, spans, usualRates }: CoverageContext,
   sensors: readonly string[],
   from: number,
   to: number,
 ): Promise<Map<string, ListenedSpan[]>> {
   const usual = await usualRates.read(session, sensors)
-  const rows = await session.plain(
-    LISTENED_DAY,
-    await listenedSpans(session, ofSensors(sensors), { from: from - JOIN_MARGIN, to: to + JOIN_MARGIN }),
+  const all = await spans.read(session, sensors)
+  return new Map(
+    sensors.map(sensor => {
+      const near = all.get(sensor)!.filter(span => span.to > from - JOIN_MARGIN && span.from < to + JOIN_MARGIN)
+      return [sensor, joinSpans(near, (usual.get(sensor) ?? 0) / HOUR_SECONDS)]
+    }),
   )
-  const spans = new Map<string, ListenedSpan[]>(sensors.map(sensor => [sensor, []]))
-  for (const row of rows) {
-    spans.get(row.sensor)!.push({
-      from: row.listened_from,
-      to: row.listened_to,
-      basis: SPAN_BASES[row.basis]!,
-      packets: row.packet_count,
-    })
-  }
-  for (const [sensor, list] of spans) {
-    spans.set(sensor, joinSpans(list, (usual.get(sensor) ?? 0) / HOUR_SECONDS))
-  }
-  return spans
 }
 
 /**
@@ -83,18 +68,13 @@ export async function readCoverage(
  * before is no gap of it.
  */
 export async function readRecordingSince(
-  session: Session,
+  { session, spans }: CoverageContext,
   sensors: readonly PlainRow<typeof SENSOR>[],
 ): Promise<Map<string, number>> {
   const names = sensors.map(row => row.sensor)
-  const firsts = await session.plain(
-    FIRST_SPAN,
-    sql`SELECT sensor, min(listened_from) AS listened_from
-      FROM (${await listenedSpans(session, ofSensors(names))}) AS spans GROUP BY sensor`,
-  )
-  const begins = new Map(sensors.map(row => [row.sensor, row.created_at]))
-  for (const row of firsts) begins.set(row.sensor, Math.min(begins.get(row.sensor)!, row.listened_from))
-  return begins
+  const all = await spans.read(session, names)
+  const first = (sensor: string) => all.get(sensor)![0]?.from ?? Number.POSITIVE_INFINITY
+  return new Map(sensors.map(row => [row.sensor, Math.min(row.created_at, first(row.sensor))]))
 }
 
 /**
@@ -140,10 +120,6 @@ export async function cutCoverage(session: Session, from: number, to: number): P
   )
   await insertRows(session, 'coverage_span', COVERAGE_SPAN, parts)
   await reopenDays(session, ...boundsOf([...rows, ...parts].map(row => row.listened_from)))
-}
-
-function ofSensors(names: readonly string[]): Sql {
-  return sql`sensor IN (SELECT unnest(${bindList('text', names)}))`
 }
 
 function boundsOf(times: readonly number[]): [first: number, last: number] {

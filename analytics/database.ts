@@ -5,6 +5,8 @@ import {
   DOUBLE,
   type DuckDBConnection,
   DuckDBInstance,
+  type DuckDBMaterializedResult,
+  type DuckDBPreparedStatement,
   DuckDBTimestampValue,
   type DuckDBType,
   type DuckDBValue,
@@ -41,8 +43,12 @@ interface DatabaseOptions {
   readonly readOnly?: boolean
 }
 
-/** Readers at once; each query uses all threads, so that more would only share them. */
-const READERS_MAX = 4
+/**
+ * Questions at once; each uses all threads, so that more would only share them. What a receipt waits for has sessions of
+ * its own: it takes milliseconds, and must not stand behind what takes seconds.
+ */
+const QUESTIONS_MAX = 2
+const SHORT_READS_MAX = 4
 
 /**
  * Catalogs that this process has open. Its own check, because file locks do not part one process from itself; and a
@@ -53,10 +59,13 @@ const openPaths = new Set<string>()
 export class Database {
   readonly #instance: DuckDBInstance
   readonly #path: string
-  readonly #idle: Session[] = []
-  readonly #waiting: ((session: Session) => void)[] = []
-  #readers = 0
+  readonly #questions = new SessionPool(QUESTIONS_MAX, () => this.session())
+  readonly #shortReads = new SessionPool(SHORT_READS_MAX, () => this.session())
+  readonly #writers = new SessionPool(1, () => this.session())
   #writing: Promise<unknown> = Promise.resolve()
+  /** A commit that something follows, until both are done. */
+  #committing: Promise<void> | null = null
+  #commits = 0
   #failure: TelescopeError | null = null
   readonly #reading = new Set<Promise<unknown>>()
   #closing: Promise<void> | null = null
@@ -114,21 +123,33 @@ export class Database {
     return new Session(await this.#instance.connect(), error => this.wrap(error))
   }
 
-  /** Runs reads on one consistent snapshot. */
+  /** Runs short reads on one consistent snapshot. */
   read<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    return this.#reads(async session => {
-      await session.run(sql`BEGIN TRANSACTION READ ONLY`)
-      try {
-        return await work(session)
-      } finally {
-        await session.run(sql`ROLLBACK`)
+    return this.#reads(this.#shortReads, session => onSnapshot(session, work))
+  }
+
+  /**
+   * Runs reads that may take long on one consistent snapshot. When the work begins, what is done after commits has been
+   * done for all commits that the snapshot holds, and for no others.
+   */
+  question<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#reads(this.#questions, async session => {
+      for (;;) {
+        await this.#committing
+        const commits = this.#commits
+        const answer = await onSnapshot(session, async () => {
+          // DuckDB takes the snapshot when the first statement reads.
+          await session.run(sql`SELECT number FROM migration LIMIT 0`)
+          return this.#committing === null && commits === this.#commits ? { value: await work(session) } : null
+        })
+        if (answer) return answer.value
       }
     })
   }
 
-  async #reads<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  async #reads<T>(pool: SessionPool, work: (session: Session) => Promise<T>): Promise<T> {
     this.#assertAlive()
-    const reading = this.#withReader(work)
+    const reading = pool.use(work)
     this.#reading.add(reading)
     try {
       return await reading
@@ -139,12 +160,12 @@ export class Database {
 
   /** Rows of one statement, for use inside: a snapshot by itself, and a third of the statements of `read`. */
   plain<T extends Table>(table: T, query: Sql): Promise<PlainRow<T>[]> {
-    return this.#reads(session => session.plain(table, query))
+    return this.#reads(this.#shortReads, session => session.plain(table, query))
   }
 
   /** Rows of one statement, as the API shows them. */
   api<T extends Table>(table: T, query: Sql): Promise<Row<T>[]> {
-    return this.#reads(session => session.api(table, query))
+    return this.#reads(this.#shortReads, session => session.api(table, query))
   }
 
   /**
@@ -155,27 +176,41 @@ export class Database {
   async transaction<T>(work: (session: Session) => Promise<T>, session?: Session): Promise<T> {
     const turn = this.#writing.then(async () => {
       this.#assertAlive()
-      const writer = session ?? (await this.#takeReader())
-      try {
-        await writer.run(sql`BEGIN TRANSACTION`)
-        let result: T
-        try {
-          result = await work(writer)
-        } catch (error) {
-          await writer.run(sql`ROLLBACK`).catch(failure => this.fail(failure))
-          throw error
-        }
-        // After a commit that failed nobody knows what is on disk; only reading it back at a restart tells.
-        await writer.run(sql`COMMIT`).catch(failure => {
-          throw this.fail(failure)
-        })
-        return result
-      } finally {
-        if (!session) this.#giveBack(writer)
-      }
+      const write = (writer: Session) => this.#commit(writer, work)
+      return await (session ? write(session) : this.#writers.use(write))
     })
     this.#writing = turn.catch(() => {})
     return turn
+  }
+
+  async #commit<T>(writer: Session, work: (session: Session) => Promise<T>): Promise<T> {
+    await writer.run(sql`BEGIN TRANSACTION`)
+    let result: T
+    try {
+      result = await work(writer)
+    } catch (error) {
+      writer.takeFollowing()
+      await writer.run(sql`ROLLBACK`).catch(failure => this.fail(failure))
+      throw error
+    }
+    const following = writer.takeFollowing()
+    const committing = this.#endCommit(writer, following)
+    if (following.length > 0) this.#committing = committing.catch(() => {})
+    await committing
+    return result
+  }
+
+  async #endCommit(writer: Session, following: readonly (() => void)[]): Promise<void> {
+    try {
+      // After a commit that failed nobody knows what is on disk; only reading it back at a restart tells.
+      await writer.run(sql`COMMIT`).catch(failure => {
+        throw this.fail(failure)
+      })
+      for (const follow of following) follow()
+    } finally {
+      this.#commits++
+      this.#committing = null
+    }
   }
 
   /** Marks the storage as failed for good: nothing that it acknowledges could be relied on any more. */
@@ -214,7 +249,7 @@ export class Database {
   async #closeWhenIdle(): Promise<void> {
     await this.#writing
     await Promise.allSettled([...this.#reading])
-    for (const session of this.#idle) session.close()
+    for (const pool of [this.#questions, this.#shortReads, this.#writers]) pool.close()
     this.#instance.closeSync()
     openPaths.delete(this.#path)
   }
@@ -223,50 +258,85 @@ export class Database {
     if (this.#failure) throw this.#failure
     if (this.#closing) throw new TelescopeError('NOT_READY', 'storage is closed')
   }
+}
 
-  async #withReader<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const session = await this.#takeReader()
+/** Sessions that are used in turn and kept, with the statements that they have prepared. */
+class SessionPool {
+  readonly #max: number
+  readonly #open: () => Promise<Session>
+  readonly #idle: Session[] = []
+  readonly #waiting: ((session: Session) => void)[] = []
+  #count = 0
+
+  constructor(max: number, open: () => Promise<Session>) {
+    this.#max = max
+    this.#open = open
+  }
+
+  async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const session = await this.#take()
     try {
       return await work(session)
     } finally {
-      this.#giveBack(session)
+      const next = this.#waiting.shift()
+      if (next) next(session)
+      else this.#idle.push(session)
     }
   }
 
-  #giveBack(session: Session): void {
-    const next = this.#waiting.shift()
-    if (next) next(session)
-    else this.#idle.push(session)
+  /** None may be in use. */
+  close(): void {
+    for (const session of this.#idle) session.close()
   }
 
-  async #takeReader(): Promise<Session> {
+  async #take(): Promise<Session> {
     const idle = this.#idle.pop()
     if (idle) return idle
-    if (this.#readers < READERS_MAX) {
-      this.#readers++
-      return this.session()
+    if (this.#count < this.#max) {
+      this.#count++
+      return this.#open()
     }
     return new Promise(resolve => this.#waiting.push(resolve))
   }
 }
 
+async function onSnapshot<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {
+  await session.run(sql`BEGIN TRANSACTION READ ONLY`)
+  try {
+    return await work(session)
+  } finally {
+    await session.run(sql`ROLLBACK`)
+  }
+}
+
+/** Statements that a session keeps prepared: to plan one takes about as long as to run it. */
+const PREPARED_MAX = 64
+
 /** One connection; statements on it run one after another. */
 export class Session {
   readonly connection: DuckDBConnection
   readonly #wrap: (error: unknown) => TelescopeError
+  /** By their text, the one used last at the end. */
+  readonly #following: (() => void)[] = []
+  readonly #prepared = new Map<string, DuckDBPreparedStatement>()
 
   constructor(connection: DuckDBConnection, wrap: (error: unknown) => TelescopeError) {
     this.connection = connection
     this.#wrap = wrap
   }
 
+  /** What is done when the transaction that is under way has been committed, before any question sees it. */
+  afterCommit(follow: () => void): void {
+    this.#following.push(follow)
+  }
+
+  takeFollowing(): readonly (() => void)[] {
+    return this.#following.splice(0)
+  }
+
   /** @returns rows changed */
   async run(query: Sql): Promise<number> {
-    try {
-      return (await this.connection.run(renderSql(query), ...bindings(query))).rowsChanged
-    } catch (error) {
-      throw this.#wrap(error)
-    }
+    return (await this.#execute(query)).rowsChanged
   }
 
   /** Rows for use inside. */
@@ -280,18 +350,52 @@ export class Session {
   }
 
   close(): void {
+    // Prepared statements go with it.
     this.connection.closeSync()
   }
 
   async #columns(query: Sql): Promise<ResultColumns> {
+    const result = await this.#execute(query)
     try {
-      const result = await this.connection.runAndReadAll(renderSql(query), ...bindings(query))
       // A result without rows has no columns for the driver.
-      const columns = result.getColumns()
+      const columns = await result.getColumns()
       return Object.fromEntries(result.columnNames().map((name, index) => [name, columns[index] ?? []]))
     } catch (error) {
       throw this.#wrap(error)
     }
+  }
+
+  async #execute(query: Sql): Promise<DuckDBMaterializedResult> {
+    const text = renderSql(query)
+    try {
+      // Without bound values it is run once, or names files that no other names.
+      if (query.values.length === 0) return await this.connection.run(text)
+      const statement = await this.#prepare(text)
+      try {
+        statement.bind(...bindings(query))
+        return await statement.run()
+      } finally {
+        this.#keep(text, statement)
+      }
+    } catch (error) {
+      throw this.#wrap(error)
+    }
+  }
+
+  /** Taken out of what is kept: whoever runs the same statement meanwhile prepares another. */
+  async #prepare(text: string): Promise<DuckDBPreparedStatement> {
+    const kept = this.#prepared.get(text)
+    this.#prepared.delete(text)
+    return kept ?? (await this.connection.prepare(text))
+  }
+
+  #keep(text: string, statement: DuckDBPreparedStatement): void {
+    this.#prepared.get(text)?.destroySync()
+    this.#prepared.set(text, statement)
+    if (this.#prepared.size <= PREPARED_MAX) return
+    const [oldest, unused] = this.#prepared.entries().next().value!
+    this.#prepared.delete(oldest)
+    unused.destroySync()
   }
 }
 
@@ -313,8 +417,7 @@ export function duckdbDriverType(type: PhysicalColumn['type']): DuckDBType {
   return DRIVER_TYPES[type === 'json' ? 'text' : type]
 }
 
-function bindings(query: Sql): [DuckDBValue[]?, DuckDBType[]?] {
-  if (query.values.length === 0) return []
+function bindings(query: Sql): [DuckDBValue[], DuckDBType[]] {
   return [
     query.values.map(({ type, list, value }) => {
       if (value === null) return null

@@ -1,4 +1,5 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { LOCAL_ACTOR } from '../schemas/audit.ts'
 import { TelescopeError } from '../schemas/errors.ts'
@@ -10,6 +11,7 @@ import { Database } from './database.ts'
 import { dropDay, replaceDay } from './days.ts'
 import type { Geography } from './geography.ts'
 import { enrol, invite } from './invitations.ts'
+import { KeptSpans } from './kept-spans.ts'
 import { Lake } from './lake.ts'
 import { LastUploads } from './last-uploads.ts'
 import { migrate, renewIndexes } from './migrations.ts'
@@ -25,17 +27,18 @@ import {
   pendingReceipts,
   quarantineReceipt,
   ReceiptWriter,
+  readAgain,
   readReceipt,
   waitingReceipts,
 } from './receipts.ts'
 import { dropExpired, findExpired } from './retention.ts'
-import { findSensorKey, listSensorKeys, noteKeyUsed, revokeSensorKeys, succeedSensorKey } from './sensor-keys.ts'
-import { addSensor, findSensor, listSensors } from './sensors.ts'
+import { keepSensorKeys, listSensorKeys, noteKeyUsed, revokeSensorKeys, succeedSensorKey } from './sensor-keys.ts'
+import { addSensor, keepSensors, sensorRecord } from './sensors.ts'
 import { takeSnapshot } from './snapshot.ts'
 import { redoSourceEconomies } from './source-economy.ts'
 import { countSourceRows } from './source-rows.ts'
 import type { Scope, Storage } from './storage.ts'
-import { addToken, findToken, listTokens, revokeToken } from './tokens.ts'
+import { addToken, keepTokens, listTokens, revokeToken } from './tokens.ts'
 import { checkReopening, reopenUpload } from './upload-state.ts'
 import { readUploadUsage } from './upload-usage.ts'
 import { UsualRates } from './usual-rates.ts'
@@ -46,7 +49,7 @@ export interface StorageOptions {
   readonly data: string
   /** Null leaves the economies of sources as they are: for commands that read beside a hub's own geography. */
   readonly geography: Geography | null
-  /** Threads of DuckDB; default 2. */
+  /** Threads of DuckDB; default half of the processors. */
   readonly threads?: number
   /** Memory of DuckDB with unit; default 1GB. More than that spills to the data folder. */
   readonly memoryLimit?: string
@@ -57,7 +60,11 @@ export interface StorageOptions {
 /** Folder of the read copy below the data folder. */
 const READ = 'read'
 
-const THREADS_DEFAULT = 2
+/**
+ * Half of the processors. Receipts, parsing and the page need some, too; and to share one statement among threads costs
+ * up to as much processor time as the statement itself.
+ */
+const THREADS_DEFAULT = Math.max(1, Math.floor(availableParallelism() / 2))
 const HOUR_MICROS = 3_600_000_000
 const MEMORY_LIMIT_DEFAULT = '1GB'
 
@@ -86,6 +93,10 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const receipts = new ReceiptWriter(database, nowMicros)
   const damaged = new DamagedFiles(database, lake)
   const { geography } = options
+  const sensors = keepSensors(database)
+  const tokens = keepTokens(database)
+  const keys = keepSensorKeys(database)
+  const spans = new KeptSpans()
   const usualRates = new UsualRates()
   const lastUploads = new LastUploads()
   let changing: Promise<unknown> = Promise.resolve()
@@ -95,7 +106,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     changing = turn.catch(() => {})
     return turn
   }
-  const changeHours = <T>(work: () => Promise<T>): Promise<T> => changeLake(() => usualRates.changing(null, 0, work))
+  const changeHours = <T>(work: () => Promise<T>): Promise<T> =>
+    changeLake(() => spans.changing(() => usualRates.changing(null, 0, work)))
   let renewing: Promise<unknown> = Promise.resolve()
   let economies: Promise<number> | null = null
   // Once, before anything rests on economies, and not at opening: a command that only adds a sensor leaves them alone.
@@ -106,35 +118,41 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const ask = async <T>(scope: Scope, work: (context: QueryContext) => Promise<T>): Promise<T> => {
     await economiesReady()
     const view = usualRates.view(nowMicros())
+    const known = [...(await sensors.rows()).values()]
+    const now = Math.floor(clock() / 1000)
     return lake.read(() =>
-      database.read(session =>
-        work({ session, lake, usualRates: view, lastUploads, now: Math.floor(clock() / 1000), scope }),
+      database.question(session =>
+        work({ session, sensors: known, lake, spans: spans.view(), usualRates: view, lastUploads, now, scope }),
       ),
     )
   }
   return {
-    addSensor: (sensor, actor = LOCAL_ACTOR) => addSensor(database, sensor, actor, nowMicros()),
-    listSensors: () => listSensors(database),
-    findSensor: sensor => findSensor(database, sensor),
-    addToken: (token, actor = LOCAL_ACTOR) => addToken(database, token, actor, nowMicros()),
-    findToken: sha256 => findToken(database, sha256),
+    addSensor: (sensor, actor = LOCAL_ACTOR) => sensors.changing(() => addSensor(database, sensor, actor, nowMicros())),
+    listSensors: async () => [...(await sensors.rows()).values()].map(sensorRecord),
+    async findSensor(sensor) {
+      const row = await sensors.find(sensor)
+      return row && sensorRecord(row)
+    },
+    addToken: (token, actor = LOCAL_ACTOR) => tokens.changing(() => addToken(database, token, actor, nowMicros())),
+    findToken: sha256 => tokens.find(sha256),
     listTokens: () => listTokens(database),
-    revokeToken: (id, actor = LOCAL_ACTOR) => revokeToken(database, id, actor, nowMicros()),
+    revokeToken: (id, actor = LOCAL_ACTOR) => tokens.changing(() => revokeToken(database, id, actor, nowMicros())),
     invite: ({ hours, ...invitation }, actor = LOCAL_ACTOR) =>
       invite(database, { ...invitation, expiresAtMicros: nowMicros() + hours * HOUR_MICROS }, actor, nowMicros()),
-    enrol: (codeSha256, key) => enrol(database, codeSha256, key, nowMicros()),
-    findSensorKey: keyId => findSensorKey(database, keyId),
+    enrol: (codeSha256, key) => keys.changing(() => enrol(database, codeSha256, key, nowMicros())),
+    findSensorKey: keyId => keys.find(keyId),
     listSensorKeys: sensor => listSensorKeys(database, sensor),
-    succeedSensorKey: (keyId, next) => succeedSensorKey(database, keyId, next, nowMicros()),
-    noteKeyUsed: keyId => noteKeyUsed(database, keyId, nowMicros()),
+    succeedSensorKey: (keyId, next) => keys.changing(() => succeedSensorKey(database, keyId, next, nowMicros())),
+    noteKeyUsed: keyId => keys.changing(() => noteKeyUsed(database, keyId, nowMicros())),
     revokeSensorKeys: (sensor, keyId, actor = LOCAL_ACTOR) =>
-      revokeSensorKeys(database, sensor, keyId, actor, nowMicros()),
+      keys.changing(() => tokens.changing(() => revokeSensorKeys(database, sensor, keyId, actor, nowMicros()))),
     audit: note => database.transaction(session => appendAudit(session, note, nowMicros())),
     listAudit: limit => database.read(session => listAudit(session, limit)),
     verifyAudit: () => database.read(verifyAudit),
     findReceipt: (sensor, sha256) => database.read(session => readReceipt(session, sensor, sha256)),
     recordReceived: upload => receipts.record(upload),
     listReceipts: filter => listReceipts(database, filter),
+    readAgain: receipts => readAgain(database, receipts),
     pending: limit => pendingReceipts(database, limit),
     uploadUsage: since => readUploadUsage(database, since),
     waiting: () => waitingReceipts(database),
@@ -142,13 +160,13 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     findContent: (sensor, contentSha256) => database.read(session => findContent(session, sensor, contentSha256)),
     countGroup(uploads) {
       if (geography === null) throw new TelescopeError('INTERNAL', 'storage: counting needs a geography')
-      const engine = { database, lake, geography, nowMicros }
+      const engine = { database, lake, geography, sensors, spans, nowMicros }
       return changeLake(async () => {
         await economiesReady()
         const { countGroup } = await import('./count-group.ts')
-        const sensors = uploads.map(({ sensor }) => sensor)
+        const names = uploads.map(({ sensor }) => sensor)
         const since = Math.min(...uploads.map(({ first_packet }) => first_packet ?? Number.POSITIVE_INFINITY))
-        await usualRates.changing(sensors, since, () => countGroup(engine, uploads))
+        await usualRates.changing(names, since, () => countGroup(engine, uploads))
       })
     },
     checkReopening: (action, upload) => checkReopening(database, action, upload),
@@ -162,7 +180,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     rebuildDay: (day, uploads, actor) =>
       changeHours(async () => {
         const { rebuildDay } = await import('./rebuild.ts')
-        return await rebuildDay({ database, lake, nowMicros }, day, uploads, actor)
+        return await rebuildDay({ database, lake, sensors, nowMicros }, day, uploads, actor)
       }),
     replaceDay: day => changeHours(() => replaceDay(database, lake, day)),
     dropDay: day => changeHours(() => dropDay(database, lake, day)),
@@ -170,8 +188,11 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       const closed = await changeLake(() => closeDays(database, nowMicros()))
       if (closed === 0) {
         const view = usualRates.view(nowMicros())
-        const sensors = (await listSensors(database)).map(({ sensor }) => sensor)
-        await database.read(session => view.fill(session, sensors))
+        const names = [...(await sensors.rows()).keys()]
+        await database.question(async session => {
+          await spans.view().read(session, names)
+          await view.fill(session, names)
+        })
       }
       return closed
     },

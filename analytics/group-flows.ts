@@ -10,10 +10,10 @@ import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import type { Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake } from './lake.ts'
-import { findReceiptRow } from './receipts.ts'
+import type { ReceiptRow } from './receipts.ts'
 import { sumRows } from './rollup.ts'
 import type { PlainRow } from './rows.ts'
-import { readSensors } from './sensors.ts'
+import type { SensorRow } from './sensors.ts'
 import { bind, columnDefinitions, columnNames, identifier, join, literal, type Sql, sql, typeName } from './sql.ts'
 import type { ParsedUpload } from './storage.ts'
 
@@ -56,11 +56,16 @@ export class FlowGroup {
   }
 
   /**
+   * @param receipts of the uploads, in their order
    * @throws BATCH_INVALID with the details sensor and sha256, SENSOR_UNKNOWN, STORAGE_FAILED, DISK_FULL; INTERNAL when an
    *   upload has no receipt
    */
-  static async open(session: Session, lake: Lake, uploads: readonly ParsedUpload[]): Promise<FlowGroup> {
-    const { accepted, numbered } = await numberUploads(session, uploads)
+  static async open(
+    { session, lake, sensors }: { session: Session; lake: Lake; sensors: ReadonlyMap<string, SensorRow> },
+    uploads: readonly ParsedUpload[],
+    receipts: readonly (ReceiptRow | null)[],
+  ): Promise<FlowGroup> {
+    const { accepted, numbered } = numberUploads(sensors, uploads, receipts)
     const staged: string[] = []
     const adopt = async (upload: ParsedUpload, path: string): Promise<string> => {
       if (!(await isComplete(path))) throw refused(upload, 'a file of what was parsed is not complete')
@@ -117,18 +122,18 @@ async function isComplete(path: string): Promise<boolean> {
   }
 }
 
-async function numberUploads(
-  session: Session,
+function numberUploads(
+  sensors: ReadonlyMap<string, SensorRow>,
   uploads: readonly ParsedUpload[],
-): Promise<{ accepted: Set<number>; numbered: PlainRow<typeof GROUP_UPLOAD>[] }> {
-  const sensors = new Map((await readSensors(session)).map(row => [row.sensor, row]))
+  receipts: readonly (ReceiptRow | null)[],
+): { accepted: Set<number>; numbered: PlainRow<typeof GROUP_UPLOAD>[] } {
   const accepted = new Set<number>()
   const numbered: PlainRow<typeof GROUP_UPLOAD>[] = []
   for (const [upload, { sensor, sha256, batches }] of uploads.entries()) {
     const known = sensors.get(sensor)
     if (!known) throw unknownSensor(sensor)
-    const receipt = await findReceiptRow(session, sensor, sha256)
-    if (receipt === null) throw notWaiting(sensor, sha256)
+    const receipt = receipts[upload]
+    if (!receipt) throw notWaiting(sensor, sha256)
     if (receipt.accepted_at !== null) accepted.add(upload)
     const telescope_epoch = batches[0]?.metadata.telescope_epoch ?? known.telescope_epoch
     numbered.push({ upload, sensor, telescope_epoch, upload_id: receipt.upload_id, kind: receipt.kind })

@@ -36,24 +36,15 @@ export function joinedSpans(spans: Sql): Sql {
 }
 
 /**
- * Spans of the sensors that touch [from, to), or all of them without a range.
+ * All spans of the sensors.
  * @param chosen condition on the column `sensor`
  */
-export async function listenedSpans(
-  session: Session,
-  chosen: Sql,
-  range: { readonly from: number; readonly to: number } | null = null,
-): Promise<Sql> {
-  const within = range
-    ? sql`${chosen} AND listened_to > ${bind('timestamp_us', range.from)} AND listened_from < ${bind('timestamp_us', range.to)}`
-    : chosen
-  const raw = (await openRanges(session))
-    .filter(({ from }) => range === null || from < range.to)
-    .map(
-      ({ from, to }) => sql`SELECT ${SPAN_COLUMNS} FROM coverage_span WHERE ${within}
-        AND listened_from >= ${bind('timestamp_us', from)}${to === null ? sql`` : sql` AND listened_from < ${bind('timestamp_us', to)}`}`,
-    )
-  return sql`SELECT ${SPAN_COLUMNS} FROM listened_day WHERE ${within}
+export async function listenedSpans(session: Session, chosen: Sql): Promise<Sql> {
+  const raw = (await openRanges(session)).map(
+    ({ from, to }) => sql`SELECT ${SPAN_COLUMNS} FROM coverage_span WHERE ${chosen}
+      AND listened_from >= ${bind('timestamp_us', from)}${to === null ? sql`` : sql` AND listened_from < ${bind('timestamp_us', to)}`}`,
+  )
+  return sql`SELECT ${SPAN_COLUMNS} FROM listened_day WHERE ${chosen}
       AND date_trunc('day', listened_from)::TIMESTAMP IN (SELECT day FROM closed_day)
     UNION ALL ${joinedSpans(join(raw, ' UNION ALL '))}`
 }

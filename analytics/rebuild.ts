@@ -7,9 +7,11 @@ import { appendAudit } from './audit.ts'
 import type { Database, Session } from './database.ts'
 import { FlowGroup, flowsOfDay } from './group-flows.ts'
 import { insertRows } from './insert-rows.ts'
+import type { KeptTable } from './kept-table.ts'
 import type { Lake, LakeFile } from './lake.ts'
-import { receiptState } from './receipts.ts'
+import { findReceiptRow, receiptState } from './receipts.ts'
 import { addRollups, deleteRollups, stageRollups } from './rollup.ts'
+import type { SensorRow } from './sensors.ts'
 import { bind, bindList, columnDefinitions, columnNames, sql } from './sql.ts'
 import type { ParsedUpload } from './storage.ts'
 
@@ -26,6 +28,7 @@ const UNNUMBERED = {
 interface RebuildEngine {
   readonly database: Database
   readonly lake: Lake
+  readonly sensors: KeptTable<SensorRow>
   readonly nowMicros: () => number
 }
 
@@ -50,7 +53,7 @@ export async function uploadsOfDay(session: Session, day: number): Promise<{ rec
 
 /** See Storage.rebuildDay; must not overlap with anything else that changes lake files. */
 export async function rebuildDay(
-  { database, lake, nowMicros }: RebuildEngine,
+  { database, lake, sensors, nowMicros }: RebuildEngine,
   day: number,
   uploads: AsyncIterable<ParsedUpload>,
   actor: string,
@@ -62,9 +65,11 @@ export async function rebuildDay(
   const fresh: LakeFile[] = []
   try {
     await session.run(sql`CREATE OR REPLACE TEMP TABLE day_flow (${columnDefinitions(LAKE_FLOW)})`)
+    const known = await sensors.rows()
     let number = 0
     for await (const upload of uploads) {
-      const group = await FlowGroup.open(session, lake, [upload])
+      const receipt = await findReceiptRow(session, upload.sensor, upload.sha256)
+      const group = await FlowGroup.open({ session, lake, sensors: known }, [upload], [receipt])
       try {
         await session.run(sql`INSERT INTO day_flow BY NAME ${flowsOfDay(start)}`)
       } finally {

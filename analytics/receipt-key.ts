@@ -1,7 +1,8 @@
 import { RECEIPT_KEY } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
 import type { Database, Session } from './database.ts'
-import { type BoundValue, bind, bindList, type Sql, sql } from './sql.ts'
+import { listedRows } from './insert-rows.ts'
+import { bind, type Sql, sql } from './sql.ts'
 
 /**
  * How a receipt is found among tens of millions, by the head of its digest. The newest heads are in a table with an
@@ -36,9 +37,13 @@ export async function whereReceipt(session: Session, sha256: string): Promise<Sq
 }
 
 /** Makes receipts findable by a digest, within the transaction that writes it into them. */
-export async function addReceiptKeys(session: Session, sha256s: readonly string[], receivedAt: number): Promise<void> {
-  const heads: BoundValue = bindList('bits64', sha256s.map(headOf))
-  await session.run(sql`INSERT INTO receipt_key_recent SELECT unnest(${heads}), ${bind('timestamp_us', receivedAt)}`)
+export async function addReceiptKeys(
+  session: Session,
+  digests: readonly { readonly sha256: string; readonly received_at: number }[],
+): Promise<void> {
+  if (digests.length === 0) return
+  const rows = digests.map(({ sha256, received_at }) => ({ digest_head: headOf(sha256), received_at }))
+  await session.run(sql`INSERT INTO receipt_key_recent BY NAME ${listedRows(RECEIPT_KEY, rows)}`)
 }
 
 /**

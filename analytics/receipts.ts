@@ -2,7 +2,7 @@ import { RECEIPT, RECEIPT_STATES, type Receipt, type ReceiptState, UPLOAD_KINDS 
 import type { Table } from '../schemas/column.ts'
 import type { Database, Session } from './database.ts'
 import { addReceiptKeys, receivedTimes, whereReceipt } from './receipt-key.ts'
-import { formatMicroseconds, type PlainRow } from './rows.ts'
+import { formatMicroseconds, type PlainRow, parseMicroseconds } from './rows.ts'
 import { noteSequences } from './sequence-gaps.ts'
 import { type BoundValue, bind, bindList, sql } from './sql.ts'
 import type { NewUpload } from './storage.ts'
@@ -123,8 +123,8 @@ async function insertReceived(
   firstId: number,
   nowMicros: number,
 ): Promise<Receipt[]> {
-  const digests = uploads.map(upload => upload.sha256)
-  await addReceiptKeys(session, digests, nowMicros)
+  const digests = uploads.map(({ sha256 }) => ({ sha256, received_at: nowMicros }))
+  await addReceiptKeys(session, digests)
   return await session.api(
     RECEIPT,
     sql`INSERT INTO receipt BY NAME SELECT unnest(${bindList(
@@ -220,6 +220,9 @@ export async function quarantineReceipt(
   })
 }
 
+/** A receipt as whoever changes it needs it. */
+export type ReceiptRow = PlainRow<typeof RECEIPT_ROW>
+
 const RECEIPT_ROW = {
   row_id: { type: 'uint64', role: 'key', sharing: 'withheld', doc: 'Place of the row in its table.' },
   sensor: RECEIPT.sensor,
@@ -234,11 +237,7 @@ const RECEIPT_ROW = {
 } as const satisfies Table
 
 /** A receipt with where its row stands, to change it without reading them all; that is good within one transaction. */
-export async function findReceiptRow(
-  session: Session,
-  sensor: string,
-  sha256: string,
-): Promise<PlainRow<typeof RECEIPT_ROW> | null> {
+export async function findReceiptRow(session: Session, sensor: string, sha256: string): Promise<ReceiptRow | null> {
   const place = await whereReceipt(session, sha256)
   if (place === null) return null
   const rows = await session.plain(
@@ -247,6 +246,43 @@ export async function findReceiptRow(
       FROM receipt WHERE ${place}`,
   )
   return rows.find(row => row.sensor === sensor) ?? null
+}
+
+/**
+ * Receipts that wait to be counted, with where their rows stand; good within one transaction.
+ * @returns in the order of the uploads, null for one that does not wait
+ */
+export async function findWaitingRows(
+  session: Session,
+  uploads: readonly Pick<Receipt, 'sensor' | 'sha256'>[],
+): Promise<(ReceiptRow | null)[]> {
+  const rows = await session.plain(
+    { ...RECEIPT_ROW, sha256: RECEIPT.sha256 },
+    sql`SELECT rowid AS row_id, sensor, sha256, state, kind, upload_id, received_at, accepted_at, duplicate_of, first_packet, last_packet
+      FROM receipt WHERE state = ${receiptState('received')} AND sha256 IN (SELECT unnest(${digestList(uploads)}))`,
+  )
+  const found = new Map(rows.map(row => [`${row.sensor} ${row.sha256}`, row]))
+  return uploads.map(({ sensor, sha256 }) => found.get(`${sensor} ${sha256}`) ?? null)
+}
+
+/** Receipts as they stand now, in no order. */
+export async function readAgain(database: Database, receipts: readonly Receipt[]): Promise<Receipt[]> {
+  const identities = new Set(receipts.map(({ sensor, sha256 }) => `${sensor} ${sha256}`))
+  const times = receipts.map(({ received_at }) => parseMicroseconds(received_at))
+  const [first, last] = [Math.min(...times), Math.max(...times)]
+  const rows = await database.api(
+    RECEIPT,
+    sql`SELECT * FROM receipt WHERE received_at >= ${bind('timestamp_us', first)} AND received_at <= ${bind('timestamp_us', last)}
+      AND sha256 IN (SELECT unnest(${digestList(receipts)}))`,
+  )
+  return rows.filter(({ sensor, sha256 }) => identities.has(`${sensor} ${sha256}`))
+}
+
+function digestList(uploads: readonly Pick<Receipt, 'sha256'>[]): BoundValue {
+  return bindList(
+    'text',
+    uploads.map(({ sha256 }) => sha256),
+  )
 }
 
 /** The earliest counted upload of the sensor with this decompressed content that was no duplicate itself. */

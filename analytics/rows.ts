@@ -98,3 +98,9 @@ export function formatMicroseconds(micros: bigint): string {
   const text = new Date(Number(second) * 1000).toISOString().slice(0, -5)
   return `${text}${fraction ? `.${fraction}` : ''}Z`
 }
+
+/** Unix microseconds of what `formatMicroseconds` gives; Date reads no more than milliseconds. */
+export function parseMicroseconds(text: string): number {
+  const [, start, fraction = ''] = /^(.*?)(?:\.(\d+))?Z$/.exec(text) ?? []
+  return Date.parse(`${start}Z`) * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0'))
+}

@@ -3,6 +3,7 @@ import { appendAudit } from './audit.ts'
 import type { Database, Session } from './database.ts'
 import { insertSensorKey, readSensorKey } from './insert-sensor-key.ts'
 import { withdrawInvitations } from './invitations.ts'
+import { KeptTable } from './kept-table.ts'
 import { bind, sql } from './sql.ts'
 import type { NewSensorKey } from './storage.ts'
 
@@ -11,10 +12,12 @@ const OVERLAP_MICROS = 7 * 86_400_000_000
 /** After the first use of the new one the old one may still sign what is on its way, as old as a signature may be. */
 const LAST_REQUESTS_MICROS = 300_000_000
 
-/** Asked from the catalog for each request, so that a revocation holds from the next one on. */
-export async function findSensorKey(database: Database, keyId: string): Promise<SensorKey | null> {
-  const rows = await database.api(SENSOR_KEY, sql`SELECT * FROM sensor_key WHERE key_id = ${bind('text', keyId)}`)
-  return rows[0] ?? null
+/** By key_id, those that ended too. */
+export function keepSensorKeys(database: Database): KeptTable<SensorKey> {
+  return new KeptTable(async () => {
+    const keys = await database.api(SENSOR_KEY, sql`SELECT * FROM sensor_key`)
+    return new Map(keys.map(key => [key.key_id, key]))
+  })
 }
 
 /** In the order in which they were made known. */

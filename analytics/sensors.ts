@@ -12,8 +12,9 @@ import { TelescopeError } from '../schemas/errors.ts'
 import { appendAudit } from './audit.ts'
 import type { Database, Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
+import { KeptTable } from './kept-table.ts'
 import { formatMicroseconds, type PlainRow } from './rows.ts'
-import { bind, sql } from './sql.ts'
+import { sql } from './sql.ts'
 import type { NewSensor, SensorRecord } from './storage.ts'
 
 /** `ipv4_addr_count` is 32 bits wide; the whole IPv4 space is no telescope anyway. */
@@ -60,21 +61,19 @@ export async function addSensor(
   return sensorRecord(row)
 }
 
-export async function listSensors(database: Database): Promise<SensorRecord[]> {
-  return (await database.read(readSensors)).map(sensorRecord)
-}
+export type SensorRow = PlainRow<typeof SENSOR>
 
-export async function findSensor(database: Database, sensor: string): Promise<SensorRecord | null> {
-  const rows = await database.plain(SENSOR, sql`SELECT * FROM sensor WHERE sensor = ${bind('text', sensor)}`)
-  return rows[0] ? sensorRecord(rows[0]) : null
+/** By name, in order of their names. */
+export function keepSensors(database: Database): KeptTable<SensorRow> {
+  return new KeptTable(async () => new Map((await database.read(readSensors)).map(row => [row.sensor, row])))
 }
 
 /** In order of their names. */
-export function readSensors(session: Session): Promise<PlainRow<typeof SENSOR>[]> {
+function readSensors(session: Session): Promise<SensorRow[]> {
   return session.plain(SENSOR, sql`SELECT * FROM sensor ORDER BY sensor`)
 }
 
-function sensorRecord(row: PlainRow<typeof SENSOR>): SensorRecord {
+export function sensorRecord(row: SensorRow): SensorRecord {
   return { ...row, created_at: formatMicroseconds(BigInt(row.created_at)) }
 }
 

@@ -76,11 +76,15 @@ async function noteSpool(
   const oldest = [before?.oldest_waiting, ...sequences.map(item => item.oldest)].filter(value => value != null)
   const lowestTouched = Math.min(...numbers, ...gone.map(({ first }) => first))
   const highestTouched = Math.max(...numbers, ...gone.map(({ last }) => last))
-  const stored = await session.plain(
-    GAP_ROW,
-    sql`SELECT *, rowid AS row_id FROM sequence_gap WHERE sensor = ${bind('text', sensor)} AND spool = ${bind('text', spool)}
-      AND first_sequence <= ${bind('uint64', highestTouched)} AND last_sequence >= ${bind('uint64', lowestTouched)}`,
-  )
+  // No gap lies beyond the highest number: the usual case, of which each upload is one.
+  const stored =
+    lowestTouched > highest
+      ? []
+      : await session.plain(
+          GAP_ROW,
+          sql`SELECT *, rowid AS row_id FROM sequence_gap WHERE sensor = ${bind('text', sensor)} AND spool = ${bind('text', spool)}
+            AND first_sequence <= ${bind('uint64', highestTouched)} AND last_sequence >= ${bind('uint64', lowestTouched)}`,
+        )
   let gaps: Gap[] = stored.map(row => ({
     first: row.first_sequence,
     last: row.last_sequence,

@@ -71,6 +71,8 @@ export interface Storage {
    * @returns the receipt that stands, and whether this call made it; calls with one identity at once make one receipt
    */
   recordReceived(upload: NewUpload): Promise<{ receipt: Receipt; created: boolean }>
+  /** Receipts as they stand now, in no order. */
+  readAgain(receipts: readonly Receipt[]): Promise<Receipt[]>
   /** Newest first. */
   listReceipts(filter: { sensor?: string; state?: ReceiptState; limit: number }): Promise<Receipt[]>
   /** Uploads received and not yet counted: of each sensor in turn its oldest, then of each its next. */

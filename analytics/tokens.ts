@@ -2,6 +2,7 @@ import { TOKEN, TOKEN_ROLES, type TokenRole } from '../schemas/catalog.ts'
 import { appendAudit } from './audit.ts'
 import type { Database } from './database.ts'
 import { insertRows } from './insert-rows.ts'
+import { KeptTable } from './kept-table.ts'
 import { formatMicroseconds, type PlainRow } from './rows.ts'
 import { bind, sql } from './sql.ts'
 import type { Storage, TokenRecord } from './storage.ts'
@@ -29,11 +30,12 @@ export async function addToken(
   })
 }
 
-/** Asked from the catalog each time, so that a revocation holds from the next request on. */
-export async function findToken(database: Database, sha256: string): Promise<TokenRecord | null> {
-  const rows = await database.plain(TOKEN, sql`SELECT * FROM token WHERE token_sha256 = ${bind('text', sha256)}`)
-  const valid = rows.find(row => row.revoked_at === null)
-  return valid ? tokenRecord(valid) : null
+/** Those that are good, by their SHA-256. */
+export function keepTokens(database: Database): KeptTable<TokenRecord> {
+  return new KeptTable(async () => {
+    const rows = await database.plain(TOKEN, sql`SELECT * FROM token WHERE revoked_at IS NULL`)
+    return new Map(rows.map(row => [row.token_sha256, tokenRecord(row)]))
+  })
 }
 
 export async function listTokens(database: Database): ReturnType<Storage['listTokens']> {

@@ -21,15 +21,16 @@ export async function answerCoverage(
   const parameters = checkParameters(QUERIES.coverage.parameters, asked)
   const bucket = Number(parameters['bucket'])
   const range = await resolveRange(context, parameters, bucket)
-  const sensors = await selectSensors(context, parameters['sensor'])
+  const sensors = selectSensors(context, parameters['sensor'])
   const listening = begunBefore(await readListening(context, sensors, range), range)
   const exposures = exposuresOf(context, listening, range)
   const sums = await session.plain(
     ROW,
     sql`SELECT ${bucketOf(bucket)} AS bucket_start, sensor, sum(packet_count) AS packet_count FROM sensor_hour
-      WHERE ${rollupConditions(range, sensors, {})} GROUP BY ${bucketOf(bucket)}, sensor`,
+      WHERE ${rollupConditions(context, range, sensors, {})} GROUP BY ${bucketOf(bucket)}, sensor`,
   )
-  const packets = new Map(sums.map(row => [`${row.bucket_start} ${row.sensor}`, row.packet_count]))
+  const packets = new Map(listening.map(({ row }) => [row.sensor, new Map<number, number>()]))
+  for (const row of sums) packets.get(row.sensor)?.set(row.bucket_start, row.packet_count)
   const rows: QueryRow<'coverage'>[] = []
   const from = range.since * MICROSECONDS
   const width = bucket * MICROSECONDS
@@ -41,7 +42,7 @@ export async function answerCoverage(
   for (let index = 0; index < begun; index++) {
     const start = from + index * width
     for (const [place, { row, recordingSince }] of listening.entries()) {
-      const count = packets.get(`${start} ${row.sensor}`) ?? 0
+      const count = packets.get(row.sensor)!.get(start) ?? 0
       const time = listened[place]![index]!
       if (time === 0 && count === 0) continue
       const coverage = partOfTime(time, Math.max(start, recordingSince), Math.min(start + width, now))

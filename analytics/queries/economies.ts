@@ -17,18 +17,19 @@ export async function answerEconomies(
 ): Promise<Answer<'economies'>> {
   const parameters = checkParameters(QUERIES.economies.parameters, asked)
   const range = await resolveRange(context, parameters)
-  const sensors = await selectSensors(context, parameters['sensor'])
+  const sensors = selectSensors(context, parameters['sensor'])
   const comparison = await readComparison(context, sensors, range, parameters['compare']!)
   const rows = await context.session.plain(
     ROW,
     ranking({
       keys: KEYS,
+      keepsRows: true,
       // Summed per source and sensor before the join: far fewer rows meet the economies.
       rows: conditions => sql`SELECT economy, sensor, ip_version, src_addr_high, src_addr_low, packet_count FROM (
-          SELECT sensor, ip_version, src_addr_high, src_addr_low, sum(packet_count) AS packet_count FROM source_hour
+          SELECT sensor, ip_version, src_addr_high, src_addr_low, sum(packet_count::DOUBLE) AS packet_count FROM source_hour
           WHERE ${conditions} GROUP BY sensor, ip_version, src_addr_high, src_addr_low
         ) AS sums JOIN source_economy USING (src_addr_high, src_addr_low)`,
-      conditions: period => rollupConditions(period, comparison.exposures, parameters),
+      conditions: period => rollupConditions(context, period, comparison.exposures, parameters),
       comparison,
       range,
       sums: [],

@@ -2,8 +2,9 @@ import type { AnswerMeta } from '../../schemas/api.ts'
 import { type ListenedSpan, listenedWithin } from '../../schemas/coverage.ts'
 import { DAY_SECONDS, formatTime, INTERVAL_SECONDS, MICROSECONDS } from '../../schemas/time.ts'
 import { readCoverage, readRecordingSince } from '../coverage.ts'
+import type { SensorRow } from '../sensors.ts'
 import { bindList, type Sql, sql } from '../sql.ts'
-import type { QueryContext, SensorRow, TimeRange } from './request.ts'
+import type { QueryContext, TimeRange } from './request.ts'
 
 /** A sensor, and when it listened in and around a range. */
 export interface SensorListening {
@@ -40,13 +41,13 @@ const COMPARED_COVERAGE_MIN = 0.8
 
 /** In the order of the sensors; those that begin only at or after the end of the range have nothing in it. */
 export async function readListening(
-  { session, usualRates }: QueryContext,
+  context: QueryContext,
   sensors: readonly SensorRow[],
   { since, until }: TimeRange,
 ): Promise<SensorListening[]> {
   const names = sensors.map(row => row.sensor)
-  const spans = await readCoverage(session, usualRates, names, since * MICROSECONDS, until * MICROSECONDS)
-  const begins = await readRecordingSince(session, sensors)
+  const spans = await readCoverage(context, names, since * MICROSECONDS, until * MICROSECONDS)
+  const begins = await readRecordingSince(context, sensors)
   return sensors.map(row => ({ row, spans: spans.get(row.sensor)!, recordingSince: begins.get(row.sensor)! }))
 }
 

@@ -23,7 +23,7 @@ export async function answerFlows(context: QueryContext, asked: QueryParameters<
   const { session, lake } = context
   const parameters = checkParameters(QUERIES.flows.parameters, asked)
   const range = await resolveRange(context, parameters)
-  const sensors = await selectSensors(context, parameters['sensor'])
+  const sensors = selectSensors(context, parameters['sensor'])
   const files = await lake.files(session, range.since, range.until)
   if (files.length > FILES_MAX) {
     throw new TelescopeError(
@@ -32,7 +32,7 @@ export async function answerFlows(context: QueryContext, asked: QueryParameters<
       { files: files.length, files_max: FILES_MAX },
     )
   }
-  const flows = sql`(${lakeFlows(files)}) AS flows WHERE ${flowConditions(range, sensors, parameters)}`
+  const flows = sql`(${lakeFlows(files)}) AS flows WHERE ${flowConditions(context, range, sensors, parameters)}`
   const exposures = await readExposures(context, sensors, range)
   const [total] = await session.plain(TOTAL, sql`SELECT count(*) AS total_rows FROM ${flows}`)
   const rows = await session.api(

@@ -19,9 +19,7 @@ export async function readOverview(context: QueryContext, geography: string): Pr
   const { first, last } = await readDataRange(context)
   // Without the condition a year of receipts is counted from its state alone.
   const visible =
-    context.scope.sensors === 'all'
-      ? sql`true`
-      : sql`sensor IN (SELECT unnest(${sensorList(await selectSensors(context))}))`
+    context.scope.sensors === 'all' ? sql`true` : sql`sensor IN (SELECT unnest(${sensorList(selectSensors(context))}))`
   const rows = await context.session.plain(
     STATE,
     sql`SELECT state, count(*) AS upload_count FROM receipt WHERE ${visible} GROUP BY state`,

@@ -22,14 +22,15 @@ const ROW = {
 export async function answerPorts(context: QueryContext, asked: QueryParameters<'ports'>): Promise<Answer<'ports'>> {
   const parameters = checkParameters(QUERIES.ports.parameters, asked)
   const range = await resolveRange(context, parameters)
-  const sensors = await selectSensors(context, parameters['sensor'])
+  const sensors = selectSensors(context, parameters['sensor'])
   const comparison = await readComparison(context, sensors, range, parameters['compare']!)
   const rows = await context.session.plain(
     ROW,
     ranking({
       keys: KEYS,
+      keepsRows: false,
       rows: conditions => sql`SELECT * FROM source_hour WHERE ${conditions}`,
-      conditions: period => rollupConditions(period, comparison.exposures, parameters),
+      conditions: period => rollupConditions(context, period, comparison.exposures, parameters),
       comparison,
       range,
       sums: [MIRAI],

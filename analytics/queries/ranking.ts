@@ -14,6 +14,8 @@ export interface Ranking {
   readonly conditions: (range: TimeRange) => Sql
   readonly comparison: Comparison
   readonly range: TimeRange
+  /** Whether these rows take so long to make that they are made once and kept for the statement. */
+  readonly keepsRows: boolean
   /** More columns of source_hour to sum. */
   readonly sums: readonly string[]
   readonly limit: Sql
@@ -37,19 +39,20 @@ export const RANKED = {
  * the sensors: a sum of fractions in the order in which threads finish would differ in its last digit from call to
  * call, and the same question must give the same bytes.
  */
-export function ranking({ keys, rows, conditions, comparison, range, sums, limit }: Ranking): Sql {
+export function ranking({ keys, rows, keepsRows, conditions, comparison, range, sums, limit }: Ranking): Sql {
   const names = columnNames(physicalColumns(keys))
   const order = sql`src_addr_unique_count DESC, packet_count DESC, ${names}`
-  const current = rows(conditions(range))
+  const current = sql`SELECT * FROM current_rows`
   const before = comparison.previous ? conditions(comparison.previous) : sql`false`
   const same = join(
     physicalColumns(keys).map(({ name }) => sql`c.${identifier(name)} = p.${identifier(name)}`),
     ' AND ',
   )
-  return sql`WITH current_groups AS (
+  // What is used twice is kept: DuckDB would make it twice.
+  return sql`WITH current_rows AS ${keepsRows ? sql`MATERIALIZED ` : sql``}(${rows(conditions(range))}), current_groups AS MATERIALIZED (
       SELECT ${names}, count(*) AS src_addr_unique_count, ${join(['packet_count', ...sums].map(exactSum), ', ')}
       FROM (${perSource(names, sums, current)}) AS sources GROUP BY ${names}
-    ), first_groups AS (
+    ), first_groups AS MATERIALIZED (
       SELECT *, row_number() OVER (ORDER BY ${order}) AS rank FROM (SELECT * FROM current_groups ORDER BY ${order} LIMIT ${limit}) AS g
     ), totals AS (
       SELECT sum(packet_count) AS total_packets, count(*) AS total_rows FROM current_groups

@@ -1,13 +1,12 @@
 import type { ParameterTable } from '../../schemas/api.ts'
-import type { SENSOR } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import { SENSOR_HOUR } from '../../schemas/rollup.ts'
 import { DAY_SECONDS, formatTime, HOUR_SECONDS, MICROSECONDS, parseTime } from '../../schemas/time.ts'
 import type { Session } from '../database.ts'
+import type { SpanView } from '../kept-spans.ts'
 import type { Lake } from '../lake.ts'
 import type { LastUploads } from '../last-uploads.ts'
-import type { PlainRow } from '../rows.ts'
-import { readSensors } from '../sensors.ts'
+import type { SensorRow } from '../sensors.ts'
 import { bind, bindList, sql } from '../sql.ts'
 import type { Scope } from '../storage.ts'
 import type { UsualRateView } from '../usual-rates.ts'
@@ -15,7 +14,10 @@ import type { UsualRateView } from '../usual-rates.ts'
 /** What a question stands on: one snapshot, one clock, one caller. */
 export interface QueryContext {
   readonly session: Session
+  /** All of the hub, in order of their names. */
+  readonly sensors: readonly SensorRow[]
   readonly lake: Lake
+  readonly spans: SpanView
   readonly usualRates: UsualRateView
   readonly lastUploads: LastUploads
   /** Unix seconds. */
@@ -28,8 +30,6 @@ export interface TimeRange {
   readonly since: number
   readonly until: number
 }
-
-export type SensorRow = PlainRow<typeof SENSOR>
 
 const RANGE_DEFAULT = 7 * DAY_SECONDS
 
@@ -74,8 +74,7 @@ export function checkParameters(
  * The sensors that are asked for and that the caller may see, in order of their names.
  * @throws SENSOR_UNKNOWN, the same for one outside the scope
  */
-export async function selectSensors({ session, scope }: QueryContext, names?: string): Promise<SensorRow[]> {
-  const all = await readSensors(session)
+export function selectSensors({ sensors: all, scope }: QueryContext, names?: string): readonly SensorRow[] {
   const { sensors: allowed } = scope
   const visible = allowed === 'all' ? all : all.filter(row => allowed.includes(row.sensor))
   if (names === undefined) return visible
@@ -150,7 +149,7 @@ export async function readDataRange(
   context: QueryContext,
   before: number = TIME_MAX,
 ): Promise<{ first: number | null; last: number | null }> {
-  const sensors = await selectSensors(context)
+  const sensors = selectSensors(context)
   const [row] = await context.session.plain(
     DATA_RANGE,
     sql`SELECT min(bucket_start) AS first, max(bucket_start) AS last FROM sensor_hour

@@ -13,8 +13,9 @@ import { GAP_REASONS, SEQUENCE_GAP } from '../../schemas/sequence-gap.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../../schemas/time.ts'
 import { listenedByBucket, readCoverage, readRecordingSince } from '../coverage.ts'
 import { formatMicroseconds, type PlainRow } from '../rows.ts'
+import type { SensorRow } from '../sensors.ts'
 import { bind, type Sql, sql } from '../sql.ts'
-import { type QueryContext, type SensorRow, selectSensors, sensorList } from './request.ts'
+import { type QueryContext, selectSensors, sensorList } from './request.ts'
 import { readUploadStates } from './upload-states.ts'
 
 /** What is usual is told from this long; it also bounds what is read, however many receipts there are. */
@@ -47,7 +48,7 @@ const USUAL = {
 /** Each sensor of the scope and how it is doing, by name. */
 export async function readSensorHealth(context: QueryContext): Promise<SensorHealth[]> {
   const { session, now } = context
-  const sensors = await selectSensors(context)
+  const sensors = selectSensors(context)
   const chosen = sql`sensor IN (SELECT unnest(${sensorList(sensors)}))`
   const before = (seconds: number) => bind('timestamp_us', (now - seconds) * MICROSECONDS)
   const statesOf = await readUploadStates(session, chosen)
@@ -172,16 +173,12 @@ function isSilent(last: number | null, usualSeconds: number | null, now: number)
   return silence > Math.max(SILENT_INTERVALS * usualSeconds, SILENT_SECONDS_MIN)
 }
 
-async function coverageOf(
-  { session, now, usualRates }: QueryContext,
-  sensors: Awaited<ReturnType<typeof selectSensors>>,
-): Promise<Map<string, number>> {
-  const to = now * MICROSECONDS
-  const begins = await readRecordingSince(session, sensors)
+async function coverageOf(context: QueryContext, sensors: readonly SensorRow[]): Promise<Map<string, number>> {
+  const to = context.now * MICROSECONDS
+  const begins = await readRecordingSince(context, sensors)
   const start = to - RECENT_DAYS * DAY_SECONDS * MICROSECONDS
   const spans = await readCoverage(
-    session,
-    usualRates,
+    context,
     sensors.map(row => row.sensor),
     start,
     to,

@@ -24,12 +24,12 @@ export async function answerSensors(
 ): Promise<Answer<'sensors'>> {
   const { session } = context
   const range = await resolveRange(context, checkParameters(QUERIES.sensors.parameters, asked))
-  const sensors = await selectSensors(context)
+  const sensors = selectSensors(context)
   const all = await readListening(context, sensors, range)
   // Without an end that was asked for the list is whole: a sensor registered after the last data is one to look after.
   const listening = asked.until === undefined ? all : begunBefore(all, range)
   const exposures = exposuresOf(context, listening, range)
-  const conditions = rollupConditions(range, sensors, {})
+  const conditions = rollupConditions(context, range, sensors, {})
   const packets = bySensor(
     await session.plain(
       PACKETS,

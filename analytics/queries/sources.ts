@@ -9,8 +9,9 @@ import { checkParameters, type QueryContext, resolveRange, selectSensors } from 
 
 const { tools: _tools, ...SUMMED } = QUERIES.sources.row
 const ROW = SUMMED satisfies Table
-const TOTAL = {
-  total_rows: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Sources.' },
+const RANKED = {
+  ...ROW,
+  total_rows: { type: 'uint64', role: 'measure', sharing: 'members', doc: 'Sources.' },
 } as const satisfies Table
 
 /** Who sends most, and with what. */
@@ -21,17 +22,15 @@ export async function answerSources(
   const { session } = context
   const parameters = checkParameters(QUERIES.sources.parameters, asked)
   const range = await resolveRange(context, parameters)
-  const sensors = await selectSensors(context, parameters['sensor'])
+  const sensors = selectSensors(context, parameters['sensor'])
   const exposures = await readExposures(context, sensors, range)
-  const conditions = rollupConditions(range, sensors, parameters)
-  const rows = await session.api(ROW, topSources(conditions, sql`${bind('int64', Number(parameters['limit']))}`))
-  const [total] = await session.plain(
-    TOTAL,
-    sql`SELECT count(*) AS total_rows FROM (SELECT DISTINCT src_addr_high, src_addr_low FROM source_hour WHERE ${conditions}) AS sources`,
-  )
+  const conditions = rollupConditions(context, range, sensors, parameters)
+  const rows = await session.api(RANKED, topSources(conditions, sql`${bind('int64', Number(parameters['limit']))}`))
   return {
-    meta: answerMeta(range, { exposures, leftOut: [], previous: null }, total!.total_rows),
-    rows: rows.map(row => ({ ...row, tools: toolsText(row, row.packet_count) }) as QueryRow<'sources'>),
+    meta: answerMeta(range, { exposures, leftOut: [], previous: null }, rows[0]?.total_rows ?? 0),
+    rows: rows.map(
+      ({ total_rows: _, ...row }) => ({ ...row, tools: toolsText(row, row.packet_count) }) as QueryRow<'sources'>,
+    ),
   }
 }
 
@@ -41,16 +40,19 @@ function topSources(conditions: Sql, limit: Sql): Sql {
     physicalColumns(toolColumns()).map(({ name }) => sql`sum(${identifier(name)}) AS ${identifier(name)}`),
     ', ',
   )
-  return sql`WITH top AS (
-      SELECT src_addr_high, src_addr_low, sum(packet_count) AS top_packets FROM source_hour WHERE ${conditions}
-      GROUP BY src_addr_high, src_addr_low ORDER BY top_packets DESC, src_addr_high, src_addr_low LIMIT ${limit}
+  return sql`WITH sources AS MATERIALIZED (
+      SELECT src_addr_high, src_addr_low, sum(packet_count::DOUBLE) AS top_packets FROM source_hour WHERE ${conditions}
+      GROUP BY src_addr_high, src_addr_low
+    ), top AS MATERIALIZED (
+      SELECT * FROM sources ORDER BY top_packets DESC, src_addr_high, src_addr_low LIMIT ${limit}
     ), summed AS (
       SELECT src_addr_high, src_addr_low, sum(packet_count) AS packet_count,
         count(DISTINCT protocol::UINTEGER * 65536 + service_port) AS service_count, count(DISTINCT sensor) AS sensor_count,
         min(bucket_start) AS first_hour, max(bucket_start) AS last_hour, ${tools}
-      FROM source_hour WHERE ${conditions} AND (src_addr_high, src_addr_low) IN (SELECT (src_addr_high, src_addr_low) FROM top)
+      FROM source_hour JOIN top USING (src_addr_high, src_addr_low) WHERE ${conditions}
       GROUP BY src_addr_high, src_addr_low
     )
-    SELECT summed.*, economy FROM summed JOIN source_economy USING (src_addr_high, src_addr_low)
+    SELECT summed.*, economy, total_rows FROM summed JOIN source_economy USING (src_addr_high, src_addr_low)
+    CROSS JOIN (SELECT count(*) AS total_rows FROM sources) AS total
     ORDER BY packet_count DESC, src_addr_high, src_addr_low`
 }

@@ -4,18 +4,12 @@ import { protocolName, TRAFFIC_CLASSES } from '../../schemas/protocol.ts'
 import { TRAFFIC_HOUR } from '../../schemas/rollup.ts'
 import { DAY_SECONDS, formatTime, MICROSECONDS } from '../../schemas/time.ts'
 import { listenedByBucket } from '../coverage.ts'
+import type { SensorRow } from '../sensors.ts'
 import { type Sql, sql } from '../sql.ts'
 import { bucketOf } from './buckets.ts'
 import { answerMeta, exposuresOf, LISTENED_MIN, readListening, type SensorListening } from './exposure.ts'
 import { parseClasses, rollupConditions } from './filters.ts'
-import {
-  checkParameters,
-  type QueryContext,
-  resolveRange,
-  type SensorRow,
-  selectSensors,
-  type TimeRange,
-} from './request.ts'
+import { checkParameters, type QueryContext, resolveRange, selectSensors, type TimeRange } from './request.ts'
 
 const text = (doc: string): Column & { type: 'text' } => ({ type: 'text', role: 'key', sharing: 'withheld', doc })
 const SUMS = {
@@ -43,6 +37,8 @@ const SERIES: Record<Grouping, Sql> = {
 
 /** What one bucket holds of one series, before it is a row. */
 interface Cell {
+  /** Of the bucket, Unix microseconds. */
+  readonly start: number
   packets: number
   bytes: number
   sources: number
@@ -60,8 +56,8 @@ export async function answerTraffic(
   const bucket = Number(parameters['bucket'])
   const by = parameters['by'] as Grouping
   const range = await resolveRange(context, parameters, bucket)
-  const sensors = await selectSensors(context, parameters['sensor'])
-  const conditions = rollupConditions(range, sensors, parameters)
+  const sensors = selectSensors(context, parameters['sensor'])
+  const conditions = rollupConditions(context, range, sensors, parameters)
   const bucketStart = bucketOf(bucket)
   // Only the rollup by source knows economies; the other one is much smaller.
   const sums = await session.plain(
@@ -83,7 +79,7 @@ export async function answerTraffic(
   const cells = new Map<string, Cell>()
   const cellOf = (start: number, series: string): Cell => {
     const key = `${start} ${series}`
-    const cell = cells.get(key) ?? { packets: 0, bytes: 0, sources: 0, ipv4: new Map() }
+    const cell = cells.get(key) ?? { start, packets: 0, bytes: 0, sources: 0, ipv4: new Map() }
     cells.set(key, cell)
     return cell
   }
@@ -137,22 +133,24 @@ function trafficRows({ range, bucket, by, listening, cells, series }: TrafficPar
   const from = range.since * MICROSECONDS
   const width = bucket * MICROSECONDS
   const listened = listening.map(({ spans }) => listenedByBucket(spans, from, range.until * MICROSECONDS, width))
+  const counted = new Set([...cells.values()].map(({ start }) => start))
   const rows: QueryRow<'traffic'>[] = []
   for (let index = 0; index < (range.until - range.since) / bucket; index++) {
+    const isListened = listened.some(times => times[index]! > 0)
+    if (!isListened && !counted.has(from + index * width)) continue
     /** Rate of one IPv4 packet by place of the sensor; sensors that did not listen have none. */
-    const perPacket = new Map<number, number>()
+    const perPacket: { readonly place: number; readonly rate: number }[] = []
     for (const [place, { row }] of listening.entries()) {
       const time = listened[place]![index]!
       if (time < LISTENED_MIN || row.ipv4_addr_count === 0) continue
-      perPacket.set(place, (DAY_SECONDS * MICROSECONDS) / (row.ipv4_addr_count * time))
+      perPacket.push({ place, rate: (DAY_SECONDS * MICROSECONDS) / (row.ipv4_addr_count * time) })
     }
     for (const [order, name] of series.entries()) {
       const cell = cells.get(`${from + index * width} ${name}`)
-      const wasListened = by === 'sensor' ? listened[order]![index]! > 0 : listened.some(times => times[index]! > 0)
+      const wasListened = by === 'sensor' ? listened[order]![index]! > 0 : isListened
       if (!cell && !wasListened) continue
-      const rates = [...perPacket]
-        .filter(([place]) => by !== 'sensor' || place === order)
-        .map(([place, rate]) => (cell?.ipv4.get(place) ?? 0) * rate)
+      const of = by === 'sensor' ? perPacket.filter(({ place }) => place === order) : perPacket
+      const rates = of.map(({ place, rate }) => (cell?.ipv4.get(place) ?? 0) * rate)
       rows.push({
         bucket_start: formatTime(range.since + index * bucket),
         series: seriesName(by, name),

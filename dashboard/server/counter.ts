@@ -12,8 +12,13 @@ import { type Candidate, UploadParser } from './upload-parser.ts'
 const GROUP_UPLOADS_MAX = 64
 /** Of content, decompressed. */
 const GROUP_BYTES_MAX = 256 * 2 ** 20
-/** Groups start at least this far apart under load, so that few small files reach the lake. */
-const GROUP_MILLISECONDS_MIN = 1000
+/** Groups start at least this far apart, so that few small files reach the lake; a group costs the same with one upload. */
+const GROUP_MILLISECONDS_MIN = 500
+/** So far when many are received: each of them still waits less than is promised. */
+const GROUP_MILLISECONDS_BUSY = 3000
+/** What many are. Somebody who sends one file after the other has seen each counted before the next. */
+const BUSY_UPLOADS = 20
+const BUSY_MILLISECONDS = 10_000
 /** A group with so many flows makes no small file: the next need not wait. */
 const GROUP_FLOWS_LARGE = 65_536
 /** An upload that cannot be counted this often is at fault itself. */
@@ -41,6 +46,8 @@ export class Counter {
   readonly #inFlight = new Set<string>()
   /** Failures in a row. */
   #retries = 0
+  /** Groups of the last seconds. */
+  #taken: { readonly at: number; readonly uploads: number }[] = []
   #stopping = false
   #news = false
   #wake: (() => void) | null = null
@@ -99,9 +106,17 @@ export class Counter {
         await this.#sleep(RETRY_MILLISECONDS[Math.min(this.#retries, RETRY_MILLISECONDS.length) - 1] ?? 0)
       } else if (taken === 0) await this.#sleep(null)
       else if (taken < GROUP_UPLOADS_MAX && flowsOf(parsed) < GROUP_FLOWS_LARGE)
-        await this.#sleep(GROUP_MILLISECONDS_MIN - (performance.now() - started))
+        await this.#sleep(this.#pause(taken) - (performance.now() - started))
     }
     await committing
+  }
+
+  /** Milliseconds from the start of one group to that of the next. @param taken uploads of the one at hand */
+  #pause(taken: number): number {
+    const now = performance.now()
+    this.#taken = [...this.#taken, { at: now, uploads: taken }].filter(({ at }) => at > now - BUSY_MILLISECONDS)
+    const uploads = this.#taken.reduce((sum, group) => sum + group.uploads, 0)
+    return uploads < BUSY_UPLOADS ? GROUP_MILLISECONDS_MIN : GROUP_MILLISECONDS_BUSY
   }
 
   /** Runs a step whose failure only means to try again later; then it resolves with null. */
@@ -176,11 +191,10 @@ export class Counter {
       await this.#commitWithout(error, group)
       return
     }
-    for (const { receipt } of group) {
-      this.#failures.delete(identity(receipt))
-      // Counted or held, and perhaps decided about since then.
-      const settled = await this.#storage.findReceipt(receipt.sensor, receipt.sha256)
-      if (settled) await this.#inbox.place(settled)
+    for (const { receipt } of group) this.#failures.delete(identity(receipt))
+    // Counted or held, and perhaps decided about since then.
+    for (const receipt of await this.#storage.readAgain(group.map(({ receipt }) => receipt))) {
+      await this.#inbox.place(receipt)
     }
   }
 

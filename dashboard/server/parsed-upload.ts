@@ -1,3 +1,4 @@
+import { parseMicroseconds } from '../../analytics/rows.ts'
 import type { ParsedUpload } from '../../analytics/storage.ts'
 import type { CaptureSummary } from '../../schemas/batch.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
@@ -50,11 +51,8 @@ function captureError({ error }: CaptureSummary, sha256: string, input: string):
   return error === null ? null : { code: error.code, message: error.message.replaceAll(input, sha256) }
 }
 
-/** Unix microseconds of `2026-11-22T10:00:00.123456Z`; Date reads no more than milliseconds. */
 function microseconds(text: string | null): number | null {
-  if (text === null) return null
-  const [, start, fraction = ''] = /^(.*?)(?:\.(\d+))?Z$/.exec(text) ?? []
-  return Date.parse(`${start}Z`) * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0'))
+  return text === null ? null : parseMicroseconds(text)
 }
 
 function sum(values: readonly number[]): number {

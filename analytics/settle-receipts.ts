@@ -1,0 +1,83 @@
+import { RECEIPT, RECEIPT_STATES } from '../schemas/catalog.ts'
+import type { Table } from '../schemas/column.ts'
+import type { Session } from './database.ts'
+import { notWaiting } from './group-flows.ts'
+import { listedRows } from './insert-rows.ts'
+import { addReceiptKeys } from './receipt-key.ts'
+import { findWaitingRows, receiptState } from './receipts.ts'
+import type { PlainRow } from './rows.ts'
+import { identifier, join, sql } from './sql.ts'
+import type { ParsedUpload } from './storage.ts'
+
+/** What becomes of an upload that waited. */
+export interface Settled {
+  readonly upload: ParsedUpload
+  /** Null when it is held. */
+  readonly counted_at: number | null
+  readonly duplicate_of: string | null
+  /** SHA-256 of others that hold the same traffic; then it is held. */
+  readonly overlaps: readonly string[]
+}
+
+/** The columns of a receipt that are written then. */
+const CHANGED = {
+  state: RECEIPT.state,
+  counted_at: RECEIPT.counted_at,
+  content_sha256: RECEIPT.content_sha256,
+  duplicate_of: RECEIPT.duplicate_of,
+  overlaps_with: RECEIPT.overlaps_with,
+  packet_count: RECEIPT.packet_count,
+  packet_kept_count: RECEIPT.packet_kept_count,
+  drops: RECEIPT.drops,
+  first_packet: RECEIPT.first_packet,
+  last_packet: RECEIPT.last_packet,
+  error_code: RECEIPT.error_code,
+  error_message: RECEIPT.error_message,
+} as const satisfies Table
+const CHANGE = {
+  row_id: { type: 'uint64', role: 'key', sharing: 'withheld', doc: 'Place of the row in its table.' },
+  ...CHANGED,
+} as const satisfies Table
+
+/** Writes down what was read of uploads and what became of them, within the transaction of the session. */
+export async function settleReceipts(session: Session, settled: readonly Settled[]): Promise<void> {
+  const uploads = settled.map(({ upload }) => upload)
+  const waiting = await findWaitingRows(session, uploads)
+  const changes = settled.map((end, index) => {
+    const receipt = waiting[index]
+    if (!receipt) throw notWaiting(end.upload.sensor, end.upload.sha256)
+    return { row_id: receipt.row_id, received_at: receipt.received_at, ...changeOf(end) }
+  })
+  const keys = changes.flatMap(({ content_sha256, received_at }, index) =>
+    content_sha256 === uploads[index]!.sha256 ? [] : [{ sha256: content_sha256!, received_at }],
+  )
+  await addReceiptKeys(session, keys)
+  const assignments = Object.keys(CHANGED).map(name => sql`${identifier(name)} = settled.${identifier(name)}`)
+  await session.run(
+    sql`UPDATE receipt SET ${join(assignments, ', ')} FROM (${listedRows(CHANGE, changes)}) AS settled
+      WHERE receipt.rowid = settled.row_id AND receipt.state = ${receiptState('received')}`,
+  )
+}
+
+function changeOf({ upload, counted_at, duplicate_of, overlaps }: Settled): PlainRow<typeof CHANGED> {
+  const { sha256, error } = upload
+  const isHeld = overlaps.length > 0
+  return {
+    state: RECEIPT_STATES.indexOf(isHeld ? 'held' : 'counted'),
+    counted_at,
+    content_sha256: upload.content_sha256,
+    duplicate_of,
+    overlaps_with: isHeld ? overlaps.join(',') : null,
+    packet_count: upload.packets_read,
+    packet_kept_count: upload.packets_kept,
+    drops: JSON.stringify(upload.drops),
+    first_packet: upload.first_packet,
+    last_packet: upload.last_packet,
+    error_code: isHeld ? 'CAPTURE_OVERLAPS' : (error?.code ?? null),
+    error_message: isHeld ? overlapMessage(sha256, overlaps) : (error?.message ?? null),
+  }
+}
+
+function overlapMessage(sha256: string, overlaps: readonly string[]): string {
+  return `upload ${sha256} holds traffic that ${overlaps.join(', ')} holds, too; accept it to count both, or withdraw one of them`
+}
