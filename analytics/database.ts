@@ -91,6 +91,9 @@ export class Database {
         memory_limit: options.memoryLimit,
         ...(options.readOnly ? { access_mode: 'READ_ONLY' } : {}),
         temp_directory: options.temporary,
+        // Files of a group are read within a second and never again; what was read of them would stay until nothing
+        // else found room.
+        enable_external_file_cache: 'false',
         // A hub fetches no code from the network.
         autoinstall_known_extensions: 'false',
         autoload_known_extensions: 'false',

@@ -49,7 +49,7 @@ export function ranking({ keys, rows, keepsRows, conditions, comparison, range, 
     ' AND ',
   )
   // What is used twice is kept: DuckDB would make it twice.
-  return sql`WITH current_rows AS ${keepsRows ? sql`MATERIALIZED ` : sql``}(${rows(conditions(range))}), current_groups AS MATERIALIZED (
+  return sql`WITH current_rows AS ${keepsRows ? sql`MATERIALIZED` : sql`NOT MATERIALIZED`} (${rows(conditions(range))}), current_groups AS MATERIALIZED (
       SELECT ${names}, count(*) AS src_addr_unique_count, ${join(['packet_count', ...sums].map(exactSum), ', ')}
       FROM (${perSource(names, sums, current)}) AS sources GROUP BY ${names}
     ), first_groups AS MATERIALIZED (

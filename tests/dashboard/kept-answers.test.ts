@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import type { Scope, Storage } from '../../analytics/storage.ts'
+import type { ParsedUpload, Scope, Storage } from '../../analytics/storage.ts'
 import { answerAge, keepAnswers } from '../../dashboard/server/kept-answers.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import { bearer, openTestHub } from '../support/test-hub.ts'
 
 const ROWS_MIN = 1000
+const STEADY_ROWS_MIN = 100
 const ALL: Scope = { sensors: 'all' }
 
 /** A storage that numbers its answers, with as many rows and at the time that a test says. */
@@ -19,8 +20,9 @@ function makeStorage() {
       return { meta: { total_rows: number }, rows: [] }
     },
     async withdrawUpload() {},
+    async countGroup() {},
   } as unknown as Storage
-  const kept = keepAnswers(storage, { now: () => state.now }, ROWS_MIN)
+  const kept = keepAnswers(storage, { now: () => state.now }, { rowsMin: ROWS_MIN, steadyRowsMin: STEADY_ROWS_MIN })
   const ask = async (parameters = {}, scope = ALL, name: 'ports' | 'flows' = 'ports') => {
     const answer = await kept.query(name, parameters, scope)
     return { number: answer.meta.total_rows, age: answerAge(answer) }
@@ -39,6 +41,29 @@ describe('an answer', () => {
       { number: 1, age: 0 },
       { number: 2, age: 0 },
     ])
+  })
+
+  it('of few rows is given again only while groups have been counted for a minute without a pause', async () => {
+    const { state, kept, ask } = makeStorage()
+    state.rows = STEADY_ROWS_MIN
+    const numbers = async () => [(await ask()).number, (await ask()).number]
+    const count = (now: number) => {
+      state.now = now
+      return kept.countGroup([{} as ParsedUpload])
+    }
+    for (let now = 0; now < 60_000; now += 9_000) await count(now)
+    expect(await numbers()).toEqual([1, 2])
+    await count(63_000)
+    expect(await numbers()).toEqual([3, 3])
+    state.now = 73_000
+    expect(await numbers()).toEqual([4, 5])
+    await count(73_000)
+    expect(await numbers()).toEqual([6, 7])
+    // Much less is always counted anew.
+    for (let now = 80_000; now <= 160_000; now += 8_000) await count(now)
+    state.rows = STEADY_ROWS_MIN - 1
+    state.now += 5000
+    expect(await numbers()).toEqual([8, 9])
   })
 
   it('is given again while it is young, and says its age', async () => {
@@ -127,7 +152,7 @@ describe('an answer', () => {
 
   it('has its age in the header Age', async () => {
     let now = 0
-    const hub = await openTestHub({ wrapStorage: storage => keepAnswers(storage, { now: () => now }, 0) })
+    const hub = await openTestHub({ wrapStorage: storage => keepAnswers(storage, { now: () => now }, { rowsMin: 0 }) })
     try {
       const get = () => hub.app.inject({ url: '/api/v1/sensors', headers: bearer(hub.tokens.analyst) })
       const first = await get()
