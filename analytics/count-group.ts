@@ -1,6 +1,7 @@
 import { LAKE_FILE } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
+import { SENSOR_HOUR } from '../schemas/rollup.ts'
 import { checkUploads, sumDays, type UploadDay } from './check-uploads.ts'
 import { addSpans } from './coverage.ts'
 import type { Database, Session } from './database.ts'
@@ -13,21 +14,25 @@ import type { Lake, LakeFile } from './lake.ts'
 import { findOverlaps } from './overlaps.ts'
 import { findContent, findWaitingRows } from './receipts.ts'
 import { addRollups } from './rollup.ts'
+import type { PlainRow } from './rows.ts'
 import type { SensorRow } from './sensors.ts'
 import { type Settled, settleReceipts } from './settle-receipts.ts'
 import { addStagedSourceEconomies, stageSourceEconomies } from './source-economy.ts'
-import { type Sql, sql } from './sql.ts'
+import { sql } from './sql.ts'
 import type { ParsedUpload } from './storage.ts'
+import type { UsualRates } from './usual-rates.ts'
 
 /**
  * From parsed uploads to numbers. First everything that takes time, beside the writers: load, Parquet files, sums, new
  * sources. Then one short transaction that names the files and adds the rest: all or nothing.
  */
 
-const HOUR_SUMS = {
-  by_source: LAKE_FILE.packet_count,
-  by_traffic: LAKE_FILE.packet_count,
+const HOUR_SUM = {
+  sensor: SENSOR_HOUR.sensor,
+  bucket_start: SENSOR_HOUR.bucket_start,
+  packet_count: SENSOR_HOUR.packet_count,
 } as const satisfies Table
+type HourSum = PlainRow<typeof HOUR_SUM>
 
 interface CountingEngine {
   readonly database: Database
@@ -35,6 +40,7 @@ interface CountingEngine {
   readonly geography: Geography
   readonly sensors: KeptTable<SensorRow>
   readonly spans: KeptSpans
+  readonly usualRates: UsualRates
   readonly nowMicros: () => number
 }
 
@@ -62,12 +68,13 @@ export async function countGroup(engine: CountingEngine, uploads: readonly Parse
       session,
       days.filter(({ upload }) => !held.has(upload)),
     )
-    await checkSums(session, files)
+    const hours = await checkSums(session, files)
     await stageSourceEconomies(session, engine.geography)
     await database.transaction(async () => {
       await insertRows(session, 'lake_file', LAKE_FILE, files)
       await addRollups(session, 'group')
       await addStagedSourceEconomies(session)
+      session.afterCommit(() => engine.usualRates.add(hours))
       await settle(engine, session, counted, held)
     }, session)
   } catch (error) {
@@ -126,18 +133,26 @@ async function writeFiles(
   return files
 }
 
-/** What is added to the rollups must be the packets of the files. */
-async function checkSums(session: Session, files: readonly LakeFile[]): Promise<void> {
+/**
+ * What is added to the rollups must be the packets of the files.
+ * @returns packets of each sensor and hour
+ */
+async function checkSums(session: Session, files: readonly LakeFile[]): Promise<HourSum[]> {
   const expected = files.reduce((sum, { packet_count }) => sum + packet_count, 0)
-  const packets = (rows: Sql) => sql`(SELECT coalesce(sum(packet_count::DOUBLE), 0)::UBIGINT FROM ${rows})`
-  const [sums] = await session.plain(
-    HOUR_SUMS,
-    sql`SELECT ${packets(sql`group_source_hour`)} AS by_source, ${packets(sql`group_traffic_hour`)} AS by_traffic`,
+  const [sources] = await session.plain(
+    { packet_count: LAKE_FILE.packet_count },
+    sql`SELECT coalesce(sum(packet_count::DOUBLE), 0)::UBIGINT AS packet_count FROM group_source_hour`,
   )
-  for (const found of [sums!.by_source, sums!.by_traffic]) {
+  const hours = await session.plain(
+    HOUR_SUM,
+    sql`SELECT sensor, bucket_start, sum(packet_count::DOUBLE)::UBIGINT AS packet_count FROM group_traffic_hour
+      GROUP BY sensor, bucket_start`,
+  )
+  for (const found of [sources!.packet_count, hours.reduce((sum, { packet_count }) => sum + packet_count, 0)]) {
     if (found === expected) continue
     throw new TelescopeError('INTERNAL', `hourly sums of a group: ${found} packets, ${expected} in its flows`)
   }
+  return hours
 }
 
 /** Coverage and receipts of a group, within the transaction of the session. */

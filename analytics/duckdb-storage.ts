@@ -107,7 +107,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     return turn
   }
   const changeHours = <T>(work: () => Promise<T>): Promise<T> =>
-    changeLake(() => spans.changing(() => usualRates.changing(null, 0, work)))
+    changeLake(() => spans.changing(() => usualRates.changing(work)))
   let renewing: Promise<unknown> = Promise.resolve()
   let economies: Promise<number> | null = null
   // Once, before anything rests on economies, and not at opening: a command that only adds a sensor leaves them alone.
@@ -117,12 +117,14 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   }
   const ask = async <T>(scope: Scope, work: (context: QueryContext) => Promise<T>): Promise<T> => {
     await economiesReady()
-    const view = usualRates.view(nowMicros())
     const known = [...(await sensors.rows()).values()]
     const now = Math.floor(clock() / 1000)
     return lake.read(() =>
       database.question(session =>
-        work({ session, sensors: known, lake, spans: spans.view(), usualRates: view, lastUploads, now, scope }),
+        work({
+          ...{ session, lake, lastUploads, now, scope },
+          ...{ sensors: known, spans: spans.view(), usualRates: usualRates.view(nowMicros()) },
+        }),
       ),
     )
   }
@@ -160,13 +162,11 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     findContent: (sensor, contentSha256) => database.read(session => findContent(session, sensor, contentSha256)),
     countGroup(uploads) {
       if (geography === null) throw new TelescopeError('INTERNAL', 'storage: counting needs a geography')
-      const engine = { database, lake, geography, sensors, spans, nowMicros }
+      const engine = { database, lake, geography, sensors, spans, usualRates, nowMicros }
       return changeLake(async () => {
         await economiesReady()
         const { countGroup } = await import('./count-group.ts')
-        const names = uploads.map(({ sensor }) => sensor)
-        const since = Math.min(...uploads.map(({ first_packet }) => first_packet ?? Number.POSITIVE_INFINITY))
-        await usualRates.changing(names, since, () => countGroup(engine, uploads))
+        await countGroup(engine, uploads)
       })
     },
     checkReopening: (action, upload) => checkReopening(database, action, upload),
@@ -187,11 +187,10 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     async closeDays() {
       const closed = await changeLake(() => closeDays(database, nowMicros()))
       if (closed === 0) {
-        const view = usualRates.view(nowMicros())
         const names = [...(await sensors.rows()).keys()]
         await database.question(async session => {
-          await spans.view().read(session, names)
-          await view.fill(session, names)
+          const views = [spans.view(), usualRates.view(nowMicros())]
+          for (const view of views) await view.read(session, names)
         })
       }
       return closed

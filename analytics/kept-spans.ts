@@ -2,75 +2,48 @@ import { SPAN_BASES } from '../schemas/catalog.ts'
 import { LISTENED_DAY } from '../schemas/closed-day.ts'
 import { type ListenedSpan, SILENCE_ALWAYS_LISTENED } from '../schemas/coverage.ts'
 import type { Session } from './database.ts'
+import { KeptBySensor, type SensorView } from './kept-by-sensor.ts'
 import { listenedSpans } from './listened-spans.ts'
 import { bindList, sql } from './sql.ts'
 
 /**
- * When each sensor listened, all of it, kept in memory: every question asks for it, and of a day that is not over it is
- * in as many rows as there were uploads. Spans are joined as far as `joinSpans` joins them at any rate, so that they give
- * what the rows give.
+ * When each sensor listened, all of it, in memory: of a day that is not over it is in as many rows as there were uploads.
+ * Spans are joined as far as `joinSpans` joins them at any rate, so that they give what the rows give.
  */
 
 type Spans = readonly ListenedSpan[]
 
-/** The spans as one snapshot of the catalog has them. */
-export interface SpanView {
-  /** @returns of each of the sensors, in order of their beginnings */
-  read(session: Session, sensors: readonly string[]): Promise<ReadonlyMap<string, Spans>>
-}
+/** The spans of each sensor, in order of their beginnings. */
+export type SpanView = SensorView<Spans>
 
 export class KeptSpans {
-  /** Replaced, never changed: views hold on to it. */
-  #kept: ReadonlyMap<string, Spans> = new Map()
-  /** Work under way that may change any spans. */
-  #changing = 0
+  readonly #kept = new KeptBySensor<Spans>()
 
-  /** Of the state of the catalog at this moment: to be called when a snapshot has just been taken. */
+  /** To be called when a snapshot has just been taken. */
   view(): SpanView {
-    const kept = this.#kept
-    return {
-      read: async (session, sensors) => {
-        const missing = sensors.filter(sensor => !kept.has(sensor))
-        if (missing.length === 0) return kept
-        const read = await readSpans(session, missing)
-        // What was added meanwhile is not in the snapshot.
-        if (this.#kept === kept && this.#changing === 0) this.#kept = new Map([...kept, ...read])
-        return new Map([...kept, ...read])
-      },
-    }
+    return this.#kept.view(readSpans)
   }
 
-  /** Adds spans of a commit that readers do not see yet. */
+  /** Adds spans of a commit that no question sees yet. */
   add(added: readonly { readonly sensor: string; readonly spans: Spans }[]): void {
-    const next = new Map(this.#kept)
-    for (const { sensor, spans } of added) {
-      for (const span of [...spans].sort((a, b) => a.from - b.from)) {
-        const before = next.get(sensor)
-        const last = before?.at(-1)
-        // One that is not behind all others has to be put in order among all rows.
-        if (!before || (last && span.from < last.to)) next.delete(sensor)
-        else next.set(sensor, following(before, span))
-      }
-    }
-    this.#kept = next
+    const inOrder = added.flatMap(({ sensor, spans }) =>
+      [...spans].sort((a, b) => a.from - b.from).map(span => ({ sensor, span })),
+    )
+    this.#kept.add(inOrder, (before, { span }) => following(before, span))
   }
 
   /** Runs work that may change any spans in any way. */
-  async changing<T>(work: () => Promise<T>): Promise<T> {
-    this.#changing++
-    this.#kept = new Map()
-    try {
-      return await work()
-    } finally {
-      this.#changing--
-      this.#kept = new Map()
-    }
+  changing<T>(work: () => Promise<T>): Promise<T> {
+    return this.#kept.changing(work)
   }
 }
 
-function following(spans: Spans, span: ListenedSpan): Spans {
+/** With one more span; null when it is not behind all others and has to be put in order among all rows. */
+function following(spans: Spans, span: ListenedSpan): Spans | null {
   const last = spans.at(-1)
-  return last && touches(last, span) ? [...spans.slice(0, -1), joined(last, span)] : [...spans, span]
+  if (!last) return [span]
+  if (span.from < last.to) return null
+  return touches(last, span) ? [...spans.slice(0, -1), joined(last, span)] : [...spans, span]
 }
 
 /** Whether a span that begins when another has ended, or later, is joined with it at any rate. */

@@ -2,12 +2,13 @@ import type { Table } from '../schemas/column.ts'
 import { SENSOR_HOUR } from '../schemas/rollup.ts'
 import { DAY_SECONDS, HOUR_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import type { Session } from './database.ts'
+import { KeptBySensor } from './kept-by-sensor.ts'
 import { bind, bindList, type Sql, sql } from './sql.ts'
 
 /**
  * The usual rate of each sensor: the median of packets an hour over all hours that have packets. It rests on years of
- * hours and hardly moves, so of hours that are over only those around their median are kept in memory: with the few
- * later ones they give the median of all, exactly.
+ * hours and hardly moves, so of hours that are over only those around their median are kept in memory: with the later
+ * ones, which are kept as they come, they give the median of all, exactly.
  */
 
 /** Hours kept on either side of the median: as many later ones can move it no further. */
@@ -21,7 +22,11 @@ const MIDDLE = {
   first_place: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Hours below the first one kept.' },
   packet_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Packets of an hour.' },
 } as const satisfies Table
-const HOUR = { sensor: SENSOR_HOUR.sensor, packet_count: MIDDLE.packet_count } as const satisfies Table
+const HOUR = {
+  sensor: SENSOR_HOUR.sensor,
+  bucket_start: SENSOR_HOUR.bucket_start,
+  packet_count: MIDDLE.packet_count,
+} as const satisfies Table
 const RATE = {
   sensor: SENSOR_HOUR.sensor,
   packets_per_hour: { type: 'float64', role: 'measure', sharing: 'members', doc: 'Median of hours with packets.' },
@@ -35,68 +40,72 @@ interface Middle {
 }
 const NOTHING: Middle = { hourCount: 0, firstPlace: 0, packets: [] }
 
-/** The usual rates as one snapshot of the catalog has them; made before it is. */
+/** Of one sensor. */
+interface Hours {
+  readonly middle: Middle
+  /** Packets by start of the hour, Unix microseconds. */
+  readonly later: ReadonlyMap<number, number>
+}
+
+/** The usual rates as one snapshot of the catalog has them. */
 export interface UsualRateView {
-  /** Reads what is missing in memory, so that the next `read` need not. */
-  fill(session: Session, sensors: readonly string[]): Promise<void>
   /** @returns packets an hour; sensors without packets are left out */
   read(session: Session, sensors: readonly string[]): Promise<Map<string, number>>
 }
 
 export class UsualRates {
-  readonly #middles = new Map<string, Middle>()
+  readonly #kept = new KeptBySensor<Hours>()
   /** Hours before it are in the middles, Unix microseconds. */
   #until = 0
-  #changes = 0
 
-  /**
-   * Runs work that may change hours of some sensors at or after a time.
-   * @param sensors null for all
-   * @param since Unix microseconds
-   */
-  async changing<T>(sensors: readonly string[] | null, since: number, work: () => Promise<T>): Promise<T> {
-    // Before and after: a snapshot that began while the change was under way may have either.
-    if (since < this.#until) this.#forget(sensors)
-    try {
-      return await work()
-    } finally {
-      if (since < this.#until) this.#forget(sensors)
-    }
-  }
-
+  /** To be called when a snapshot has just been taken. */
   view(nowMicros: number): UsualRateView {
     const until = Math.floor((nowMicros - LATE) / DAY) * DAY
     if (until !== this.#until) {
       this.#until = until
-      this.#forget(null)
+      this.#kept.clear()
     }
-    const changes = this.#changes
-    /** Those of the snapshot, which are kept unless something changed since the view was made. */
-    const middles = async (session: Session, sensors: readonly string[]): Promise<ReadonlyMap<string, Middle>> => {
-      const isCurrent = changes === this.#changes
-      const missing = sensors.filter(sensor => !isCurrent || !this.#middles.has(sensor))
-      // Taken now: what is read later may be forgotten by then.
-      const found = new Map(sensors.map(sensor => [sensor, this.#middles.get(sensor) ?? NOTHING]))
-      const fresh = missing.length > 0 ? await readMiddles(session, missing, until) : []
-      for (const [sensor, middle] of fresh) {
-        found.set(sensor, middle)
-        if (changes === this.#changes) this.#middles.set(sensor, middle)
-      }
-      return found
-    }
-    return {
-      fill: async (session, sensors) => {
-        await middles(session, sensors)
-      },
-      read: async (session, sensors) => withLaterHours(session, sensors, until, await middles(session, sensors)),
-    }
+    const hours = this.#kept.view((session, sensors) => readHours(session, sensors, until))
+    return { read: async (session, sensors) => await ratesOf(session, sensors, await hours.read(session, sensors)) }
   }
 
-  #forget(sensors: readonly string[] | null): void {
-    this.#changes++
-    if (sensors === null) this.#middles.clear()
-    else for (const sensor of sensors) this.#middles.delete(sensor)
+  /** Adds packets of a commit that no question sees yet. */
+  add(packets: readonly { sensor: string; bucket_start: number; packet_count: number }[]): void {
+    this.#kept.add(packets, ({ middle, later }, { bucket_start, packet_count }) => {
+      if (bucket_start < this.#until) return null
+      return { middle, later: new Map(later).set(bucket_start, (later.get(bucket_start) ?? 0) + packet_count) }
+    })
   }
+
+  /** Runs work that may change any hours in any way. */
+  changing<T>(work: () => Promise<T>): Promise<T> {
+    return this.#kept.changing(work)
+  }
+}
+
+async function readHours(session: Session, sensors: readonly string[], until: number): Promise<Map<string, Hours>> {
+  const middles = await readMiddles(session, sensors, until)
+  const later = new Map<string, Map<number, number>>(sensors.map(sensor => [sensor, new Map()]))
+  const rows = await session.plain(HOUR, hourSums(sensors, sql`bucket_start >= ${bind('timestamp_us', until)}`))
+  for (const { sensor, bucket_start, packet_count } of rows) later.get(sensor)!.set(bucket_start, packet_count)
+  return new Map(sensors.map(sensor => [sensor, { middle: middles.get(sensor)!, later: later.get(sensor)! }]))
+}
+
+async function ratesOf(
+  session: Session,
+  sensors: readonly string[],
+  hours: ReadonlyMap<string, Hours>,
+): Promise<Map<string, number>> {
+  const rates = new Map<string, number>()
+  const many: string[] = []
+  for (const sensor of sensors) {
+    const { middle, later } = hours.get(sensor)!
+    if (middle.hourCount + later.size === 0) continue
+    if (later.size < MIDDLE_HOURS) rates.set(sensor, medianWith(middle, [...later.values()]))
+    else many.push(sensor)
+  }
+  if (many.length > 0) for (const [sensor, rate] of await readMedians(session, many)) rates.set(sensor, rate)
+  return rates
 }
 
 async function readMiddles(session: Session, sensors: readonly string[], until: number) {
@@ -119,27 +128,6 @@ async function readMiddles(session: Session, sensors: readonly string[], until: 
   return middles
 }
 
-async function withLaterHours(
-  session: Session,
-  sensors: readonly string[],
-  until: number,
-  middles: ReadonlyMap<string, Middle>,
-): Promise<Map<string, number>> {
-  const later = new Map<string, number[]>(sensors.map(sensor => [sensor, []]))
-  const rows = await session.plain(HOUR, hourSums(sensors, sql`bucket_start >= ${bind('timestamp_us', until)}`))
-  for (const row of rows) later.get(row.sensor)!.push(row.packet_count)
-  const rates = new Map<string, number>()
-  const many: string[] = []
-  for (const [sensor, hours] of later) {
-    const middle = middles.get(sensor) ?? NOTHING
-    if (middle.hourCount + hours.length === 0) continue
-    if (hours.length < MIDDLE_HOURS) rates.set(sensor, medianWith(middle, hours))
-    else many.push(sensor)
-  }
-  if (many.length > 0) for (const [sensor, rate] of await readMedians(session, many)) rates.set(sensor, rate)
-  return rates
-}
-
 /** The median of all hours; between two it is the mean of both. */
 function medianWith({ hourCount, firstPlace, packets }: Middle, later: readonly number[]): number {
   const ordered = [...packets, ...later].sort((a, b) => a - b)
@@ -159,6 +147,6 @@ async function readMedians(session: Session, sensors: readonly string[]): Promis
 }
 
 function hourSums(sensors: readonly string[], condition: Sql): Sql {
-  return sql`SELECT sensor, sum(packet_count)::UBIGINT AS packet_count FROM sensor_hour
+  return sql`SELECT sensor, bucket_start, sum(packet_count)::UBIGINT AS packet_count FROM sensor_hour
     WHERE sensor IN (SELECT unnest(${bindList('text', sensors)})) AND ${condition} GROUP BY sensor, bucket_start`
 }

@@ -2,7 +2,7 @@ import { parsePrefix, splitAddress } from '../../schemas/address.ts'
 import { protocolNumber, TRAFFIC_CLASSES, type TrafficClass } from '../../schemas/protocol.ts'
 import { MICROSECONDS } from '../../schemas/time.ts'
 import { bind, bindList, join, type Sql, sql } from '../sql.ts'
-import { invalid, type QueryContext, sensorList, splitList, type TimeRange } from './request.ts'
+import { invalid, ofSensors, type QueryContext, splitList, type TimeRange } from './request.ts'
 
 /** Filters of a question as conditions; everything that was asked is a bound value. */
 
@@ -54,13 +54,11 @@ function timeAndSensor(
   range: TimeRange,
   sensors: readonly { readonly sensor: string }[],
 ): Sql[] {
-  const within = [
+  return [
     sql`${time} >= ${bind('timestamp_us', range.since * MICROSECONDS)}`,
     sql`${time} < ${bind('timestamp_us', range.until * MICROSECONDS)}`,
+    ofSensors(context, sensors),
   ]
-  // All of the hub: to look for each row's sensor in a list takes longer than to read the row.
-  if (sensors.length === context.sensors.length) return within
-  return [...within, sql`sensor IN (SELECT unnest(${sensorList(sensors)}))`]
 }
 
 function serviceConditions({ protocol, port, class: classes }: Parameters): Sql[] {

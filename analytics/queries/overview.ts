@@ -2,7 +2,7 @@ import { RECEIPT, RECEIPT_STATES, type ReceiptState, SOURCE_ECONOMY } from '../.
 import type { Table } from '../../schemas/column.ts'
 import { sql } from '../sql.ts'
 import type { Overview } from '../storage.ts'
-import { type QueryContext, readDataRange, selectSensors, sensorList } from './request.ts'
+import { ofSensors, type QueryContext, readDataRange, selectSensors } from './request.ts'
 
 const STATE = {
   state: RECEIPT.state,
@@ -17,9 +17,8 @@ const GEOGRAPHY = { geography: SOURCE_ECONOMY.geography } as const satisfies Tab
  */
 export async function readOverview(context: QueryContext, geography: string): Promise<Overview> {
   const { first, last } = await readDataRange(context)
-  // Without the condition a year of receipts is counted from its state alone.
-  const visible =
-    context.scope.sensors === 'all' ? sql`true` : sql`sensor IN (SELECT unnest(${sensorList(selectSensors(context))}))`
+  // Without a condition a year of receipts is counted from its state alone.
+  const visible = ofSensors(context, selectSensors(context))
   const rows = await context.session.plain(
     STATE,
     sql`SELECT state, count(*) AS upload_count FROM receipt WHERE ${visible} GROUP BY state`,

@@ -15,7 +15,7 @@ import { listenedByBucket, readCoverage, readRecordingSince } from '../coverage.
 import { formatMicroseconds, type PlainRow } from '../rows.ts'
 import type { SensorRow } from '../sensors.ts'
 import { bind, type Sql, sql } from '../sql.ts'
-import { type QueryContext, selectSensors, sensorList } from './request.ts'
+import { ofSensors, type QueryContext, selectSensors } from './request.ts'
 import { readUploadStates } from './upload-states.ts'
 
 /** What is usual is told from this long; it also bounds what is read, however many receipts there are. */
@@ -49,7 +49,7 @@ const USUAL = {
 export async function readSensorHealth(context: QueryContext): Promise<SensorHealth[]> {
   const { session, now } = context
   const sensors = selectSensors(context)
-  const chosen = sql`sensor IN (SELECT unnest(${sensorList(sensors)}))`
+  const chosen = ofSensors(context, sensors)
   const before = (seconds: number) => bind('timestamp_us', (now - seconds) * MICROSECONDS)
   const statesOf = await readUploadStates(session, chosen)
   const lastUploads = await context.lastUploads.read(session, now * MICROSECONDS)
@@ -103,7 +103,8 @@ export async function readSensorHealth(context: QueryContext): Promise<SensorHea
  * What is usual of each sensor. Of most the last days hold all uploads that are looked at; only of the others more is
  * read.
  */
-async function readUsual({ session, now }: QueryContext, sensors: readonly SensorRow[]) {
+async function readUsual(context: QueryContext, sensors: readonly SensorRow[]) {
+  const { session, now } = context
   const ofLastDays = sql`received_at >= ${ago(now, RECENT_DAYS)}`
   const counts = await session.plain(
     UPLOAD_COUNT,
@@ -111,7 +112,7 @@ async function readUsual({ session, now }: QueryContext, sensors: readonly Senso
   )
   const many = new Set(counts.filter(row => row.upload_count >= BURST_UPLOADS_MAX).map(row => row.sensor))
   const usual = (some: readonly SensorRow[], condition: Sql) =>
-    session.plain(USUAL, usualIntervals(sql`${condition} AND sensor IN (SELECT unnest(${sensorList(some)}))`))
+    session.plain(USUAL, usualIntervals(sql`${condition} AND ${ofSensors(context, some)}`))
   return bySensor([
     ...(await usual(
       sensors.filter(({ sensor }) => many.has(sensor)),
@@ -125,21 +126,22 @@ async function readUsual({ session, now }: QueryContext, sensors: readonly Senso
 }
 
 /** Late uploads of the last days, and the last skew that a sensor told, if it told one in the time of what is usual. */
-async function readRecent({ session, now }: QueryContext, sensors: readonly SensorRow[]) {
+async function readRecent(context: QueryContext, sensors: readonly SensorRow[]) {
+  const { session, now } = context
   const skew = sql`arg_max(clock_skew_seconds, received_at) FILTER (WHERE clock_skew_seconds IS NOT NULL) AS clock_skew_seconds`
   const recent = bySensor(
     await session.plain(
       RECENT,
       sql`SELECT sensor, sum(CASE WHEN epoch_us(received_at) - epoch_us(last_packet) > ${bind('int64', LATE_SECONDS * MICROSECONDS)}
           THEN 1 ELSE 0 END) AS late_upload_count, ${skew} FROM receipt
-        WHERE sensor IN (SELECT unnest(${sensorList(sensors)})) AND received_at >= ${ago(now, RECENT_DAYS)} GROUP BY sensor`,
+        WHERE ${ofSensors(context, sensors)} AND received_at >= ${ago(now, RECENT_DAYS)} GROUP BY sensor`,
     ),
   )
   const silent = sensors.filter(({ sensor }) => (recent.get(sensor)?.clock_skew_seconds ?? null) === null)
   if (silent.length === 0) return recent
   const earlier = await session.plain(
     SKEW,
-    sql`SELECT sensor, ${skew} FROM receipt WHERE sensor IN (SELECT unnest(${sensorList(silent)}))
+    sql`SELECT sensor, ${skew} FROM receipt WHERE ${ofSensors(context, silent)}
       AND received_at >= ${ago(now, USUAL_DAYS)} GROUP BY sensor`,
   )
   for (const { sensor, clock_skew_seconds } of earlier) {

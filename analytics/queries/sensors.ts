@@ -6,7 +6,7 @@ import { formatMicroseconds, type PlainRow } from '../rows.ts'
 import { sql } from '../sql.ts'
 import { answerMeta, begunBefore, exposuresOf, readListening } from './exposure.ts'
 import { rollupConditions } from './filters.ts'
-import { checkParameters, type QueryContext, resolveRange, selectSensors, sensorList } from './request.ts'
+import { checkParameters, ofSensors, type QueryContext, resolveRange, selectSensors } from './request.ts'
 import { readUploadStates } from './upload-states.ts'
 
 const { packet_count, src_addr_unique_count } = QUERIES.sensors.row
@@ -45,7 +45,7 @@ export async function answerSensors(
         SELECT DISTINCT sensor, src_addr_high, src_addr_low FROM source_hour WHERE ${conditions}) AS sources GROUP BY sensor`,
     ),
   )
-  const statesOf = await readUploadStates(session, sql`sensor IN (SELECT unnest(${sensorList(sensors)}))`)
+  const statesOf = await readUploadStates(session, ofSensors(context, sensors))
   const lastUploads = await context.lastUploads.read(session, context.now * MICROSECONDS)
   return {
     meta: answerMeta(range, { exposures, leftOut: [], previous: null }, listening.length),

@@ -1,5 +1,6 @@
-import { beforeAll, expect, test } from 'vitest'
-import { Database } from '../../analytics/database.ts'
+import { beforeAll, expect, test, vi } from 'vitest'
+import { Database, Session } from '../../analytics/database.ts'
+import { migrate } from '../../analytics/migrations.ts'
 import { bind, bindList, sql } from '../../analytics/sql.ts'
 import { UsualRates } from '../../analytics/usual-rates.ts'
 import { temporaryFolder } from '../support/data-folder.ts'
@@ -20,11 +21,7 @@ beforeAll(async () => {
   const folder = temporaryFolder(clean => cleaning.push(clean))
   const options = { path: `${folder}/catalog.duckdb`, lake: folder, temporary: folder }
   database = await Database.open({ ...options, threads: 2, memoryLimit: '500MB' })
-  await database.transaction(session =>
-    session.run(
-      sql`CREATE TABLE sensor_hour (sensor VARCHAR, bucket_start TIMESTAMP, ip_version UTINYINT, packet_count UBIGINT)`,
-    ),
-  )
+  await migrate(database, 0)
   hours = new Map()
   return async () => {
     await database.close()
@@ -33,12 +30,15 @@ beforeAll(async () => {
 })
 
 /** @param from hours from the start of today */
-async function add(sensor: string, from: number, packets: readonly number[]): Promise<void> {
+async function add(rates: UsualRates, sensor: string, from: number, packets: readonly number[]): Promise<void> {
   const places = packets.map((_, index) => TODAY + (from + index) * HOUR)
-  await database.transaction(session =>
-    session.run(sql`INSERT INTO sensor_hour SELECT ${bind('text', sensor)}, unnest(${bindList('timestamp_us', places)}),
-      4, unnest(${bindList('uint64', packets)})`),
-  )
+  await database.transaction(session => {
+    const sums = places.map((bucket_start, index) => ({ sensor, bucket_start, packet_count: packets[index]! }))
+    session.afterCommit(() => rates.add(sums))
+    return session.run(sql`INSERT INTO sensor_hour BY NAME SELECT ${bind('text', sensor)} AS sensor,
+      unnest(${bindList('timestamp_us', places)}) AS bucket_start, 4 AS ip_version, unnest(${bindList('uint64', packets)}) AS packet_count,
+      0 AS byte_count`)
+  })
   for (const [index, place] of places.entries()) {
     const key = `${sensor} ${place}`
     hours.set(key, (hours.get(key) ?? 0) + packets[index]!)
@@ -64,49 +64,47 @@ function scattered(count: number, seed: number): number[] {
 
 test('the median of all hours, whatever is added when', async () => {
   const rates = new UsualRates()
-  const read = () => {
-    const view = rates.view(NOW)
-    return database.read(session => view.read(session, SENSORS))
-  }
-  await add('alpha', -5000, scattered(5000, 1))
-  await add('beta', -40, scattered(37, 2))
-  await add('gamma', 0, scattered(11, 3))
+  const read = () => database.question(session => rates.view(NOW).read(session, SENSORS))
+  await add(rates, 'alpha', -5000, scattered(5000, 1))
+  await add(rates, 'beta', -40, scattered(37, 2))
+  await add(rates, 'gamma', 0, scattered(11, 3))
   expect(await read()).toEqual(plainMedians())
-  // Hours of today need no notice.
   for (let hour = 0; hour < 12; hour++) {
-    await add('alpha', hour, [hour % 2 === 0 ? 1 : 2000])
-    await add('beta', hour, [2000 + hour])
+    await add(rates, 'alpha', hour, [hour % 2 === 0 ? 1 : 2000])
+    await add(rates, 'beta', hour, [2000 + hour])
+    // The same hour in several parts.
+    await add(rates, 'gamma', 3, [hour])
     expect(await read()).toEqual(plainMedians())
   }
+  const statements = vi.spyOn(Session.prototype, 'plain')
+  await read()
+  expect(statements).not.toHaveBeenCalled()
+  statements.mockRestore()
   // A clock that is far ahead: more later hours than the middle reaches.
-  await add('beta', 100, scattered(400, 4))
+  await add(rates, 'beta', 100, scattered(400, 4))
   expect(await read()).toEqual(plainMedians())
   // Late data, in some parts of one hour.
   for (const seed of [5, 6]) {
-    await rates.changing(['alpha'], TODAY - 3000 * HOUR, () => add('alpha', -3000, scattered(2500, seed)))
+    await add(rates, 'alpha', -3000, scattered(2500, seed))
     expect(await read()).toEqual(plainMedians())
   }
+  // The next day has another middle.
+  const tomorrow = NOW + 24 * HOUR
+  const later = () => database.question(session => rates.view(tomorrow).read(session, SENSORS))
+  expect(await later()).toEqual(plainMedians())
 })
 
 test('a snapshot from before a change is not kept for those after it', async () => {
   const rates = new UsualRates()
-  await add('alpha', -9000, scattered(4000, 7))
-  const early = rates.view(NOW)
+  await add(rates, 'alpha', -9000, scattered(4000, 7))
   const before = plainMedians()
-  const read = database.read(async session => {
-    // The snapshot is taken by the first statement.
-    await session.run(sql`SELECT count(*) FROM sensor_hour`)
-    await rates.changing(['alpha'], TODAY - 9000 * HOUR, () =>
-      add(
-        'alpha',
-        -9000,
-        scattered(4000, 8).map(n => n * 9),
-      ),
-    )
-    return await early.read(session, SENSORS)
+  const early = database.question(async session => {
+    const view = rates.view(NOW)
+    const more = scattered(4000, 8).map(n => n * 9)
+    await add(rates, 'alpha', -9000, more)
+    return await view.read(session, SENSORS)
   })
-  expect(await read).toEqual(before)
+  expect(await early).toEqual(before)
   expect(plainMedians().get('alpha')).not.toBe(before.get('alpha'))
-  const late = rates.view(NOW)
-  expect(await database.read(session => late.read(session, SENSORS))).toEqual(plainMedians())
+  expect(await database.question(session => rates.view(NOW).read(session, SENSORS))).toEqual(plainMedians())
 })
