@@ -2,12 +2,12 @@ import { CLOCK_AHEAD_SECONDS_MAX, DAYS_PER_UPLOAD_MAX } from '../schemas/batch.t
 import type { Table } from '../schemas/column.ts'
 import type { ListenedSpan } from '../schemas/coverage.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
+import { tooManyDays } from '../schemas/upload-days.ts'
 import type { Session } from './database.ts'
 import { refused } from './group-flows.ts'
 import type { PlainRow } from './rows.ts'
 import { bind, sql, whole } from './sql.ts'
 import type { ParsedUpload } from './storage.ts'
-import { tooManyDays } from './too-many-days.ts'
 
 /** Whether what is about to be counted can be. */
 
@@ -71,7 +71,10 @@ async function refuseDays(session: Session, upload: ParsedUpload, number: number
   )
   const [first, last] = [Number(found!.first_day), Number(found!.last_day)]
   checkTimes(upload, first, last)
-  throw tooManyDays(upload, found!.day_count, first / MICROSECONDS, last / MICROSECONDS)
+  const { sensor, sha256 } = upload
+  const days = found!.day_count
+  const range = [first / MICROSECONDS, last / MICROSECONDS] as const
+  throw tooManyDays(`upload ${sensor}/${sha256}`, String(days), range, { sensor, sha256, days })
 }
 
 /** @param first Unix microseconds of the start of a day, as `last` */

@@ -11,7 +11,7 @@ import { insertRows } from './insert-rows.ts'
 import type { KeptSpans } from './kept-spans.ts'
 import type { KeptTable } from './kept-table.ts'
 import type { Lake, LakeFile } from './lake.ts'
-import { findOverlaps } from './overlaps.ts'
+import { findOverlaps, type Overlap } from './overlaps.ts'
 import { findContent, findWaitingRows } from './receipts.ts'
 import { addRollups } from './rollup.ts'
 import type { PlainRow } from './rows.ts'
@@ -160,16 +160,16 @@ async function settle(
   engine: CountingEngine,
   session: Session,
   uploads: readonly ParsedUpload[],
-  held: ReadonlyMap<number, readonly string[]>,
+  held: ReadonlyMap<number, Overlap>,
 ): Promise<void> {
   const nowMicros = engine.nowMicros()
   const settled = uploads.map((upload, index): Settled => {
     // The content of one that is held is not in the numbers, so its duplicates in the group wait with it.
     const original = uploads.findIndex(other => isOriginal(other, upload))
-    const overlaps = held.get(index) ?? held.get(original)
-    return overlaps
-      ? { upload, counted_at: null, duplicate_of: null, overlaps }
-      : { upload, counted_at: nowMicros, duplicate_of: upload.duplicate_of, overlaps: [] }
+    const overlap = held.get(index) ?? held.get(original)
+    return overlap
+      ? { upload, counted_at: null, duplicate_of: null, overlap }
+      : { upload, counted_at: nowMicros, duplicate_of: upload.duplicate_of, overlap: null }
   })
   const spans = settled
     .filter(({ counted_at }) => counted_at !== null)

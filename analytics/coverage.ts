@@ -40,7 +40,21 @@ export async function addSpans(
   )
   if (rows.length === 0) return
   await insertRows(session, 'coverage_span', COVERAGE_SPAN, rows)
-  await reopenDays(session, ...boundsOf(rows.map(row => row.listened_from)))
+  // Not all days between: what comes late by a year beside what comes now leaves the year closed.
+  for (const [first, last] of runsOfDays(rows.map(row => row.listened_from))) await reopenDays(session, first, last)
+}
+
+/** The first and the last day of each run of days without a gap, Unix microseconds of their starts. */
+function runsOfDays(times: readonly number[]): [first: number, last: number][] {
+  const day = DAY_SECONDS * MICROSECONDS
+  const days = [...new Set(times.map(time => Math.floor(time / day) * day))].sort((a, b) => a - b)
+  const runs: [number, number][] = []
+  for (const start of days) {
+    const run = runs.at(-1)
+    if (run && start === run[1] + day) run[1] = start
+    else runs.push([start, start])
+  }
+  return runs
 }
 
 /**
@@ -54,10 +68,11 @@ export async function readCoverage(
   to: number,
 ): Promise<Map<string, ListenedSpan[]>> {
   const usual = await usualRates.read(session, sensors)
-  const all = await spans.read(session, sensors)
+  const range = { from: from - JOIN_MARGIN, to: to + JOIN_MARGIN }
+  const all = await spans.read(session, sensors, range)
   return new Map(
     sensors.map(sensor => {
-      const near = all.get(sensor)!.filter(span => span.to > from - JOIN_MARGIN && span.from < to + JOIN_MARGIN)
+      const near = all.get(sensor)!.filter(span => span.to > range.from && span.from < range.to)
       return [sensor, joinSpans(near, (usual.get(sensor) ?? 0) / HOUR_SECONDS)]
     }),
   )
@@ -72,8 +87,8 @@ export async function readRecordingSince(
   sensors: readonly PlainRow<typeof SENSOR>[],
 ): Promise<Map<string, number>> {
   const names = sensors.map(row => row.sensor)
-  const all = await spans.read(session, names)
-  const first = (sensor: string) => all.get(sensor)![0]?.from ?? Number.POSITIVE_INFINITY
+  const firsts = await spans.readFirst(session, names)
+  const first = (sensor: string) => firsts.get(sensor) ?? Number.POSITIVE_INFINITY
   return new Map(sensors.map(row => [row.sensor, Math.min(row.created_at, first(row.sensor))]))
 }
 

@@ -45,7 +45,8 @@ interface DatabaseOptions {
 
 /**
  * Questions at once; each uses all threads, so that more would only share them. What a receipt waits for has sessions of
- * its own: it takes milliseconds, and must not stand behind what takes seconds.
+ * its own: it takes milliseconds, and must not stand behind what takes seconds. (All run on the four threads of libuv:
+ * two questions and a group leave it one.)
  */
 const QUESTIONS_MAX = 2
 const SHORT_READS_MAX = 4
@@ -63,7 +64,7 @@ export class Database {
   readonly #shortReads = new SessionPool(SHORT_READS_MAX, () => this.session())
   readonly #writers = new SessionPool(1, () => this.session())
   #writing: Promise<unknown> = Promise.resolve()
-  /** A commit that something follows, until both are done. */
+  /** A commit that something follows, until both are done; and how many have been. */
   #committing: Promise<void> | null = null
   #commits = 0
   #failure: TelescopeError | null = null
@@ -209,9 +210,14 @@ export class Database {
       await writer.run(sql`COMMIT`).catch(failure => {
         throw this.fail(failure)
       })
-      for (const follow of following) follow()
+      try {
+        for (const follow of following) follow()
+      } catch (error) {
+        // What is in memory is of no state of the catalog any more.
+        throw this.fail(error)
+      }
     } finally {
-      this.#commits++
+      if (following.length > 0) this.#commits++
       this.#committing = null
     }
   }

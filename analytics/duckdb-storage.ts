@@ -117,15 +117,14 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   }
   const ask = async <T>(scope: Scope, work: (context: QueryContext) => Promise<T>): Promise<T> => {
     await economiesReady()
-    const known = [...(await sensors.rows()).values()]
     const now = Math.floor(clock() / 1000)
     return lake.read(() =>
-      database.question(session =>
-        work({
-          ...{ session, lake, lastUploads, now, scope },
-          ...{ sensors: known, spans: spans.view(), usualRates: usualRates.view(nowMicros()) },
-        }),
-      ),
+      database.question(async session => {
+        const views = { spans: spans.view(), usualRates: usualRates.view(nowMicros()) }
+        // No older than the snapshot, which then has no rows of a sensor that is not among them.
+        const known = [...(await sensors.rows()).values()]
+        return await work({ session, lake, lastUploads, now, scope, sensors: known, ...views })
+      }),
     )
   }
   return {
@@ -189,8 +188,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       if (closed === 0) {
         const names = [...(await sensors.rows()).keys()]
         await database.question(async session => {
-          const views = [spans.view(), usualRates.view(nowMicros())]
-          for (const view of views) await view.read(session, names)
+          const [listened, rates] = [spans.view(), usualRates.view(nowMicros())]
+          await listened.readFirst(session, names)
+          await rates.read(session, names)
         })
       }
       return closed

@@ -8,7 +8,8 @@ export interface SensorView<T> {
 
 /**
  * What is derived of each sensor from rows of the catalog and asked for by every question, kept in memory. What a commit
- * adds is added here, too, before any question sees the commit.
+ * adds is added here, too, before any question sees the commit. Whoever keeps something bounds it: a sensor may send what
+ * it likes.
  */
 export class KeptBySensor<T> {
   /** Replaced, never changed: views hold on to it. */
@@ -36,15 +37,24 @@ export class KeptBySensor<T> {
 
   /**
    * Adds what a commit adds that no question sees yet.
-   * @param add what one addition makes of what is kept of its sensor; null when the rows have to be read again
+   * @param add what all additions of a sensor make of what is kept of it; null when the rows have to be read again
    */
-  add<A extends { readonly sensor: string }>(additions: readonly A[], add: (before: T, addition: A) => T | null): void {
-    const next = new Map(this.#kept)
+  add<A extends { readonly sensor: string }>(
+    additions: readonly A[],
+    add: (before: T, additions: readonly A[]) => T | null,
+  ): void {
+    const bySensor = new Map<string, A[]>()
     for (const addition of additions) {
-      const before = next.get(addition.sensor)
-      const after = before === undefined ? null : add(before, addition)
-      if (after === null) next.delete(addition.sensor)
-      else next.set(addition.sensor, after)
+      const own = bySensor.get(addition.sensor)
+      if (own) own.push(addition)
+      else bySensor.set(addition.sensor, [addition])
+    }
+    const next = new Map(this.#kept)
+    for (const [sensor, own] of bySensor) {
+      const before = next.get(sensor)
+      const after = before === undefined ? null : add(before, own)
+      if (after === null) next.delete(sensor)
+      else next.set(sensor, after)
     }
     this.#kept = next
   }

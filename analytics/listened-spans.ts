@@ -35,16 +35,27 @@ export function joinedSpans(spans: Sql): Sql {
     GROUP BY sensor, joined`
 }
 
+/** [from, to), Unix microseconds. */
+export interface SpanRange {
+  readonly from: number
+  readonly to: number
+}
+
 /**
- * All spans of the sensors.
+ * Spans of the sensors that touch a range, or all of them without one.
  * @param chosen condition on the column `sensor`
  */
-export async function listenedSpans(session: Session, chosen: Sql): Promise<Sql> {
-  const raw = (await openRanges(session)).map(
-    ({ from, to }) => sql`SELECT ${SPAN_COLUMNS} FROM coverage_span WHERE ${chosen}
-      AND listened_from >= ${bind('timestamp_us', from)}${to === null ? sql`` : sql` AND listened_from < ${bind('timestamp_us', to)}`}`,
-  )
-  return sql`SELECT ${SPAN_COLUMNS} FROM listened_day WHERE ${chosen}
+export async function listenedSpans(session: Session, chosen: Sql, range: SpanRange | null = null): Promise<Sql> {
+  const within = range
+    ? sql`${chosen} AND listened_to > ${bind('timestamp_us', range.from)} AND listened_from < ${bind('timestamp_us', range.to)}`
+    : chosen
+  const raw = (await openRanges(session))
+    .filter(({ from }) => range === null || from < range.to)
+    .map(
+      ({ from, to }) => sql`SELECT ${SPAN_COLUMNS} FROM coverage_span WHERE ${within}
+        AND listened_from >= ${bind('timestamp_us', from)}${to === null ? sql`` : sql` AND listened_from < ${bind('timestamp_us', to)}`}`,
+    )
+  return sql`SELECT ${SPAN_COLUMNS} FROM listened_day WHERE ${within}
       AND date_trunc('day', listened_from)::TIMESTAMP IN (SELECT day FROM closed_day)
     UNION ALL ${joinedSpans(join(raw, ' UNION ALL '))}`
 }

@@ -23,6 +23,13 @@ const TOLERANCE = INTERVAL_SECONDS * MICROSECONDS
 /** Uploads named in a receipt. */
 const NAMED_MAX = 8
 
+/** Uploads that hold the traffic of another. */
+export interface Overlap {
+  /** SHA-256 of the first of them, at most eight. */
+  readonly named: readonly string[]
+  readonly count: number
+}
+
 interface Span {
   readonly from: number
   readonly to: number
@@ -62,14 +69,14 @@ const SHARED = {
 /**
  * Which uploads of a group hold what others hold; needs the temporary tables of the group.
  * @param accepted places of uploads that count all the same
- * @returns place in the group → SHA-256 of the others, at most eight
+ * @returns place in the group → the others
  */
 export async function findOverlaps(
   session: Session,
   lake: Lake,
   uploads: readonly ParsedUpload[],
   accepted: ReadonlySet<number>,
-): Promise<Map<number, string[]>> {
+): Promise<Map<number, Overlap>> {
   const spans = uploads.map(({ batches }) =>
     joinSpans(
       batches.flatMap(({ metadata }) => metadata.spans),
@@ -77,7 +84,7 @@ export async function findOverlaps(
     ),
   )
   const counted = await readNearSpans(session, uploads, spans)
-  const held = new Map<number, string[]>()
+  const held = new Map<number, Overlap>()
   for (const [index, { sensor, sha256 }] of uploads.entries()) {
     if (accepted.has(index) || spans[index]!.length === 0) continue
     const near = new Map(counted.get(index))
@@ -100,7 +107,7 @@ export async function findOverlaps(
       const part = others.filter(({ kind }) => (kind === own?.kind) === comparable)
       if (part.length > 0) same.push(...(await sharedWith(session, lake, index, sensor, part, comparable)))
     }
-    if (same.length > 0) held.set(index, same.sort().slice(0, NAMED_MAX))
+    if (same.length > 0) held.set(index, { named: same.sort().slice(0, NAMED_MAX), count: same.length })
   }
   return held
 }

@@ -1,8 +1,10 @@
 import { RECEIPT, RECEIPT_STATES } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
+import { TelescopeError } from '../schemas/errors.ts'
 import type { Session } from './database.ts'
 import { notWaiting } from './group-flows.ts'
 import { listedRows } from './insert-rows.ts'
+import type { Overlap } from './overlaps.ts'
 import { addReceiptKeys } from './receipt-key.ts'
 import { findWaitingRows, receiptState } from './receipts.ts'
 import type { PlainRow } from './rows.ts'
@@ -15,8 +17,8 @@ export interface Settled {
   /** Null when it is held. */
   readonly counted_at: number | null
   readonly duplicate_of: string | null
-  /** SHA-256 of others that hold the same traffic; then it is held. */
-  readonly overlaps: readonly string[]
+  /** Others that hold the same traffic; then it is held. */
+  readonly overlap: Overlap | null
 }
 
 /** The columns of a receipt that are written then. */
@@ -53,31 +55,36 @@ export async function settleReceipts(session: Session, settled: readonly Settled
   )
   await addReceiptKeys(session, keys)
   const assignments = Object.keys(CHANGED).map(name => sql`${identifier(name)} = settled.${identifier(name)}`)
-  await session.run(
+  const changed = await session.run(
     sql`UPDATE receipt SET ${join(assignments, ', ')} FROM (${listedRows(CHANGE, changes)}) AS settled
       WHERE receipt.rowid = settled.row_id AND receipt.state = ${receiptState('received')}`,
   )
+  if (changed === changes.length) return
+  throw new TelescopeError('INTERNAL', `receipts of a group: ${changed} rows changed, ${changes.length} were waiting`)
 }
 
-function changeOf({ upload, counted_at, duplicate_of, overlaps }: Settled): PlainRow<typeof CHANGED> {
-  const { sha256, error } = upload
-  const isHeld = overlaps.length > 0
+function changeOf({ upload, counted_at, duplicate_of, overlap }: Settled): PlainRow<typeof CHANGED> {
+  const { error } = upload
   return {
-    state: RECEIPT_STATES.indexOf(isHeld ? 'held' : 'counted'),
+    state: RECEIPT_STATES.indexOf(overlap ? 'held' : 'counted'),
     counted_at,
     content_sha256: upload.content_sha256,
     duplicate_of,
-    overlaps_with: isHeld ? overlaps.join(',') : null,
+    overlaps_with: overlap ? overlap.named.join(',') : null,
     packet_count: upload.packets_read,
     packet_kept_count: upload.packets_kept,
     drops: JSON.stringify(upload.drops),
     first_packet: upload.first_packet,
     last_packet: upload.last_packet,
-    error_code: isHeld ? 'CAPTURE_OVERLAPS' : (error?.code ?? null),
-    error_message: isHeld ? overlapMessage(sha256, overlaps) : (error?.message ?? null),
+    error_code: overlap ? 'CAPTURE_OVERLAPS' : (error?.code ?? null),
+    error_message: overlap ? overlapMessage(upload, overlap) : (error?.message ?? null),
   }
 }
 
-function overlapMessage(sha256: string, overlaps: readonly string[]): string {
-  return `upload ${sha256} holds traffic that ${overlaps.join(', ')} holds, too; accept it to count both, or withdraw one of them`
+/** What was damaged is told, too: it is counted no further when the upload is accepted. */
+function overlapMessage({ sha256, error }: ParsedUpload, { named, count }: Overlap): string {
+  const more = count > named.length ? ` and ${count - named.length} more` : ''
+  const holds = count > 1 ? 'hold' : 'holds'
+  const damage = error ? `; besides, ${error.message}` : ''
+  return `upload ${sha256} holds traffic that ${named.join(', ')}${more} ${holds}, too; accept it to count both, or withdraw one of them${damage}`
 }

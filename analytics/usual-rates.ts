@@ -71,9 +71,15 @@ export class UsualRates {
 
   /** Adds packets of a commit that no question sees yet. */
   add(packets: readonly { sensor: string; bucket_start: number; packet_count: number }[]): void {
-    this.#kept.add(packets, ({ middle, later }, { bucket_start, packet_count }) => {
-      if (bucket_start < this.#until) return null
-      return { middle, later: new Map(later).set(bucket_start, (later.get(bucket_start) ?? 0) + packet_count) }
+    this.#kept.add(packets, ({ middle, later: before }, additions) => {
+      const later = new Map(before)
+      for (const { bucket_start, packet_count } of additions) {
+        if (bucket_start < this.#until) return null
+        // As many as are not looked at any more.
+        if (later.size >= MIDDLE_HOURS) break
+        later.set(bucket_start, (later.get(bucket_start) ?? 0) + packet_count)
+      }
+      return { middle, later }
     })
   }
 
@@ -86,7 +92,13 @@ export class UsualRates {
 async function readHours(session: Session, sensors: readonly string[], until: number): Promise<Map<string, Hours>> {
   const middles = await readMiddles(session, sensors, until)
   const later = new Map<string, Map<number, number>>(sensors.map(sensor => [sensor, new Map()]))
-  const rows = await session.plain(HOUR, hourSums(sensors, sql`bucket_start >= ${bind('timestamp_us', until)}`))
+  const rows = await session.plain(
+    HOUR,
+    sql`SELECT sensor, bucket_start, packet_count FROM (
+        SELECT *, row_number() OVER (PARTITION BY sensor ORDER BY bucket_start) AS place
+        FROM (${hourSums(sensors, sql`bucket_start >= ${bind('timestamp_us', until)}`)}) AS hours) AS placed
+      WHERE place <= ${bind('int64', MIDDLE_HOURS)}`,
+  )
   for (const { sensor, bucket_start, packet_count } of rows) later.get(sensor)!.set(bucket_start, packet_count)
   return new Map(sensors.map(sensor => [sensor, { middle: middles.get(sensor)!, later: later.get(sensor)! }]))
 }

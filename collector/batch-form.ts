@@ -1,6 +1,6 @@
 import type { ParsedBatch } from '../schemas/parse-job.ts'
 import { Collector, type CollectorOptions } from './collector.ts'
-import { FlowFileWriter } from './flow-file-writer.ts'
+import { parsedBatches } from './parsed-batches.ts'
 import type { BatchForm } from './segment.ts'
 
 /** A collector whose batches are written in a form, and those of them that are in the hub's. */
@@ -12,7 +12,7 @@ export function collectorFor(
   parsed: () => readonly ParsedBatch[]
 } {
   if (form === 'batch') return { collector: new Collector(options), parsed: () => [] }
-  const openBatch: CollectorOptions<ParsedBatch>['openBatch'] = metadata => new FlowFileWriter(options.out, metadata)
+  const openBatch: CollectorOptions<ParsedBatch>['openBatch'] = parsedBatches(options.out)
   const collector = new Collector<ParsedBatch>({ ...options, openBatch })
   return { collector, parsed: () => collector.batches }
 }

@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto'
 import { closeSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
 import { parseTelescope } from '../schemas/address.ts'
-import type { BatchMetadata } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import type { ParseAnswer, ParseJob } from '../schemas/parse-job.ts'
 import { collectInParallel, plannable } from './collect-in-parallel.ts'
 import { Collector, type CollectorOptions } from './collector.ts'
 import { FlowFileWriter } from './flow-file-writer.ts'
 import { parseKey } from './key-file.ts'
+import { parsedBatches } from './parsed-batches.ts'
 import type { PlannedCapture } from './plan-segments.ts'
 import { rewriteBatch } from './rewrite-batch.ts'
 
@@ -33,10 +34,7 @@ async function parseCapture(job: Extract<ParseJob, { kind: 'capture' }>): Promis
   const planned = plannable([job.input], THREADS)
   if (planned !== null) return await parseInParallel(job.sha256, options, planned)
   const content = createHash('sha256')
-  const collector = new Collector({
-    ...options,
-    openBatch: (metadata: BatchMetadata) => new FlowFileWriter(job.out, metadata),
-  })
+  const collector = new Collector({ ...options, openBatch: parsedBatches(job.out) })
   const { summary } = await collector.read(job.input, { onBytes: chunk => content.update(chunk) })
   await collector.finish()
   // The path of the upload at the hub is nobody's business.
@@ -76,6 +74,11 @@ function errorOf(error: unknown): Extract<ParseAnswer, { ok: false }>['error'] {
   const message = error instanceof Error ? error.message : String(error)
   return { code: 'INTERNAL', message: `parsing: a defect in Hirundo: ${message}`, details: {} }
 }
+
+// Small: it holds a timer and a number.
+const WATCH_LIMITS = { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 }
+const watch = { workerData: process.ppid, resourceLimits: WATCH_LIMITS }
+new Worker(new URL('parent-watch.js', import.meta.url), watch).unref()
 
 let previous = Promise.resolve()
 process.on('message', message => {

@@ -6,6 +6,7 @@ import type { DataFolder } from './data-folder.ts'
 import { contentBytes, type DiskSpace, hasRoomToCount } from './disk-reserve.ts'
 import type { Inbox } from './inbox.ts'
 import type { ParsePool } from './parse-pool.ts'
+import { ParseRounds } from './parse-rounds.ts'
 import { type Candidate, UploadParser } from './upload-parser.ts'
 
 /** Uploads of one commit. Bounds what a crash repeats and how long the first of a group waits. */
@@ -38,12 +39,11 @@ export class Counter {
   readonly #inbox: Inbox
   readonly #pool: ParsePool
   readonly #parser: UploadParser
+  readonly #rounds: ParseRounds
   readonly #onError: (error: unknown, what: string) => void
   readonly #onBroken: (error: unknown) => void
   /** How often an upload failed to be counted alone. */
   readonly #failures = new Map<string, number>()
-  /** Uploads that are parsed or being committed; they still are pending in the catalog. */
-  readonly #inFlight = new Set<string>()
   /** Failures in a row. */
   #retries = 0
   /** Groups of the last seconds. */
@@ -70,6 +70,7 @@ export class Counter {
     this.#inbox = parts.inbox
     this.#pool = parts.pool
     this.#parser = new UploadParser(parts)
+    this.#rounds = new ParseRounds(this.#parser, () => this.notify())
     this.#onError = parts.onError
     this.#onBroken = parts.onBroken
   }
@@ -109,6 +110,9 @@ export class Counter {
         await this.#sleep(this.#pause(taken) - (performance.now() - started))
     }
     await committing
+    // What was parsed last; the children have ended.
+    const { parsed } = await this.#rounds.last()
+    await this.#attempt(() => this.#commitParsed(parsed))
   }
 
   /** Milliseconds from the start of one group to that of the next. @param taken uploads of the one at hand */
@@ -148,18 +152,23 @@ export class Counter {
   }
 
   /** Parses the next uploads that are not yet in hand, of each sensor in turn; what cannot be read leaves the queue here. */
-  async #parseNext(): Promise<{ taken: number; parsed: Candidate[] }> {
-    const pending = await this.#storage.pending(GROUP_UPLOADS_MAX + this.#inFlight.size)
-    const receipts = await this.#thatFit(takeGroup(pending.filter(receipt => !this.#inFlight.has(identity(receipt)))))
-    const results = await Promise.allSettled(receipts.map(receipt => this.#parser.parse(receipt)))
-    const parsed = results.flatMap(result => (result.status === 'fulfilled' && result.value ? [result.value] : []))
-    const failure = results.find(result => result.status === 'rejected')
-    if (failure) {
-      await removeParsed(parsed)
-      throw failure.reason
+  async #parseNext(): Promise<{ taken: number; parsed: readonly Candidate[] }> {
+    const pending = await this.#storage.pending(GROUP_UPLOADS_MAX + this.#rounds.size)
+    const fresh = pending.filter(receipt => !this.#rounds.has(receipt))
+    const receipts = await this.#thatFit(
+      takeGroup(fresh, GROUP_UPLOADS_MAX - this.#rounds.size, this.#rounds.contentBytes),
+    ).catch(async error => {
+      // What is parsed already needs no room for its parsing, and gives some back.
+      await this.#commitParsed((await this.#rounds.next([])).parsed)
+      throw error
+    })
+    const { parsed, failures } = await this.#rounds.next(receipts)
+    if (failures.length > 0) {
+      // The others are counted all the same, unless there is no room for them either.
+      await this.#commitParsed(parsed)
+      throw failures[0]
     }
-    for (const { receipt } of parsed) this.#inFlight.add(identity(receipt))
-    return { taken: receipts.length, parsed }
+    return { taken: receipts.length + parsed.length, parsed }
   }
 
   /**
@@ -168,7 +177,10 @@ export class Counter {
    */
   async #thatFit(group: Receipt[]): Promise<Receipt[]> {
     for (const part of [group, group.slice(0, 1)]) {
-      const bytes = part.reduce((sum, { kind, byte_count }) => sum + contentBytes(kind, byte_count), 0)
+      const bytes = part.reduce(
+        (sum, { kind, byte_count }) => sum + contentBytes(kind, byte_count),
+        this.#rounds.contentBytes,
+      )
       if (part.length === 0 || (await hasRoomToCount(this.#folder.root, bytes, this.#space))) return part
     }
     throw new TelescopeError('DISK_FULL', 'disk of the hub is nearly full; what was received waits until there is room')
@@ -178,7 +190,7 @@ export class Counter {
     try {
       await this.#commit(parsed)
     } finally {
-      for (const { receipt } of parsed) this.#inFlight.delete(identity(receipt))
+      this.#rounds.release(parsed)
       await removeParsed(parsed)
     }
   }
@@ -245,11 +257,16 @@ async function removeParsed(parsed: readonly Candidate[]): Promise<void> {
   for (const { out } of parsed) await rm(out, { recursive: true, force: true })
 }
 
-/** As many of the first as one commit may hold; always at least one. */
-function takeGroup(pending: readonly Receipt[]): Receipt[] {
+/**
+ * As many of the first as one commit may hold, however large the first is, unless there is enough in hand: one group is
+ * parsed while another is committed.
+ * @param bytesInHand of content
+ */
+function takeGroup(pending: readonly Receipt[], uploadsMax: number, bytesInHand: number): Receipt[] {
+  const bytesMax = 2 * GROUP_BYTES_MAX - bytesInHand
   let bytes = 0
-  return pending.slice(0, GROUP_UPLOADS_MAX).filter((receipt, index) => {
+  return pending.slice(0, Math.max(0, uploadsMax)).filter((receipt, index) => {
     bytes += contentBytes(receipt.kind, receipt.byte_count)
-    return index === 0 || bytes <= GROUP_BYTES_MAX
+    return index === 0 ? bytesMax > 0 : bytes <= Math.min(GROUP_BYTES_MAX, bytesMax)
   })
 }

@@ -27,10 +27,11 @@ export function setErrorReplies(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => sendError(notFound(request), request, reply))
 }
 
-export function notFound(request: FastifyRequest): TelescopeError {
+/** @param meant the path that was probably meant */
+export function notFound(request: FastifyRequest, meant: string | null = null): TelescopeError {
   return new TelescopeError(
     'NOT_FOUND',
-    `${request.method} ${pathOf(request)}: nothing is there; /api/v1/openapi.json lists what is`,
+    `${request.method} ${pathOf(request)}: nothing is there; ${meant === null ? '/api/v1/openapi.json lists what is' : `ask for ${meant}`}`,
     { method: request.method, path: pathOf(request) },
   )
 }

@@ -26,6 +26,7 @@ interface Readings {
   disk(): Promise<{ readonly free: number; readonly total: number }>
   parseChildRestarts(): number
   damagedLakeFiles(): Promise<number>
+  unfinishedUploads(): number
 }
 
 export class HubMetrics {
@@ -58,7 +59,14 @@ export class HubMetrics {
       buckets: [0.005, 0.02, 0.1, 0.3, 1, 5, 30, 300],
       registers,
     })
-    this.openUploads = new Gauge({ name: 'hirundo_uploads_open', help: 'Uploads on their way in.', registers })
+    this.openUploads = new Gauge({
+      name: 'hirundo_uploads_open',
+      help: 'Requests that bring an upload now.',
+      registers,
+    })
+    gauge('hirundo_uploads_unfinished', 'Resumable uploads that were begun and are not complete.', async () =>
+      readings.unfinishedUploads(),
+    )
     gauge('hirundo_parse_child_restarts_total', 'Parsing processes that had to be started again.', async () =>
       readings.parseChildRestarts(),
     )

@@ -5,6 +5,7 @@ import type { CommandArguments } from '../../schemas/command.ts'
 import { type ConfigValues, configDefaults, parseConfig } from '../../schemas/config.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import { HUB_CONFIG } from '../../schemas/hub-config.ts'
+import { readTlsFiles, type TlsFiles } from './tls-files.ts'
 
 /** How a hub is to run: the configuration file, and the options of `serve` over it. */
 export type HubSettings = ConfigValues<typeof HUB_CONFIG>
@@ -43,6 +44,14 @@ export function readHubConfig(file: string): HubSettings {
   const resolved = { ...settings, ...Object.fromEntries(paths) }
   checkTogether(resolved)
   return resolved
+}
+
+/**
+ * Certificate and key that a hub is configured with; null when it speaks HTTP.
+ * @throws TLS_INVALID
+ */
+export function readTls({ tls_certificate, tls_key }: HubSettings): TlsFiles | null {
+  return tls_certificate === undefined || tls_key === undefined ? null : readTlsFiles(tls_certificate, tls_key)
 }
 
 /** @throws CONFIG_INVALID */

@@ -111,6 +111,7 @@ async function startOn({ unobserved, folder, pool, buildServer }: Opened, option
     disk: () => diskSpace(folder.root),
     parseChildRestarts: () => pool.restarts,
     damagedLakeFiles: () => unobserved.damagedLakeFiles(),
+    unfinishedUploads: () => resumable.openCount,
   })
   const storage = keepAnswers(
     observeStorage(

@@ -5,6 +5,7 @@ import { notFound } from './error-reply.ts'
 
 /** The build names these files by their content, so a name never changes its meaning. */
 const HASHED_FOLDER = 'assets/'
+const PROBES = ['health', 'ready', 'metrics']
 /** Paths of the views, without the leading slash, as the page reads its address. */
 const VIEW = /^(sign-in|uploads|port\/[a-z0-9]+\/\d{1,5}\/?)?$/
 
@@ -23,6 +24,8 @@ export function addPage(app: FastifyInstance, web: string | null): void {
     async (request, reply) => {
       const path = request.params['*']
       if (path === 'api' || path.startsWith('api/')) throw notFound(request)
+      // Of a probe, which looks at the status and not at a page.
+      if (PROBES.includes(path)) throw notFound(request, `/api/v1/${path}`)
       if (path.startsWith(HASHED_FOLDER)) {
         return reply.header('cache-control', 'public, max-age=31536000, immutable').sendFile(path)
       }

@@ -59,6 +59,11 @@ export class UploadParser {
     if (tries > 0) {
       return performance.now() - this.#startedAt < SUSPECT_MILLISECONDS ? null : await this.#parseAlone(receipt)
     }
+    // What is parsed alone has nothing beside it.
+    for (let alone = null; alone !== this.#alone; ) {
+      alone = this.#alone
+      await alone
+    }
     const parsing = this.#parse(receipt)
     this.#ordinary.add(parsing)
     try {

@@ -14,7 +14,7 @@ export function uploadList(queue: UploadQueue): TemplateResult | typeof nothing 
 
 /** What changed of a file, for people who hear the page; changes of bytes are not told. */
 export function spokenState(item: UploadItem): string {
-  return `${item.name}: ${UPLOAD_STRINGS.phase[item.phase]}`
+  return `${item.name}: ${phaseText(item)}`
 }
 
 function uploadRow(item: UploadItem, queue: UploadQueue): TemplateResult {
@@ -27,13 +27,19 @@ function uploadRow(item: UploadItem, queue: UploadQueue): TemplateResult {
         ? nothing
         : html`<progress max=${item.byteCount} value=${item.sent} aria-label=${UPLOAD_STRINGS.progressOf(item.name)}></progress>`
     }
-    <span class="upload-state"><b class="state ${stateClass(item)}">${UPLOAD_STRINGS.phase[phase]}</b> ${numbers(item)}</span>
+    <span class="upload-state"><b class="state ${stateClass(item)}">${phaseText(item)}</b> ${numbers(item)}</span>
     ${trouble ? html`<span class="problem">${phase === 'sending' ? UPLOAD_STRINGS.trouble(trouble.message) : `${trouble.message} (${trouble.code})`} ${advice(trouble.code)}</span>` : nothing}
   </li>`
 }
 
 function advice(code: string): string {
   return UPLOAD_STRINGS.advice[code] ?? ''
+}
+
+/** The same bytes as before get the same receipt, and it may be of something that was taken out. */
+function phaseText({ phase, receipt }: UploadItem): string {
+  const isWithdrawn = phase === 'received' && receipt?.state === 'withdrawn'
+  return isWithdrawn ? UPLOAD_STRINGS.receivedWithdrawn : UPLOAD_STRINGS.phase[phase]
 }
 
 function stateClass({ phase, trouble }: UploadItem): string {

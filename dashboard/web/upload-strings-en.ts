@@ -45,6 +45,7 @@ export const UPLOAD_STRINGS_EN = {
     refused: 'Not received',
     received: 'Received',
   },
+  receivedWithdrawn: 'Received before, and withdrawn: “Count it again” in the list below brings it back',
   trouble: (message: string) => `${message}. It is tried again by itself.`,
   tryNow: 'Try now',
   pause: 'Pause',

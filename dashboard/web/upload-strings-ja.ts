@@ -47,6 +47,7 @@ export const UPLOAD_STRINGS_JA: UploadStrings = {
     refused: '受信されませんでした',
     received: '受信済み',
   },
+  receivedWithdrawn: '以前に受信し、取り下げ済みです。下の一覧の「再び集計する」で戻せます',
   trouble: message => `${message}。自動的に再試行します。`,
   tryNow: '今すぐ試す',
   pause: '一時停止',

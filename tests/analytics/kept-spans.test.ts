@@ -57,7 +57,10 @@ async function add(database: Database, kept: KeptSpans, sensor: string, spans: r
   })
 }
 
-const read = (database: Database, kept: KeptSpans) => database.question(session => kept.view().read(session, SENSORS))
+const ALL = { from: 0, to: Number.MAX_SAFE_INTEGER }
+
+const read = (database: Database, kept: KeptSpans) =>
+  database.question(session => kept.view().read(session, SENSORS, ALL))
 
 test('what is kept is joined to what the rows are, at any usual rate', async () => {
   const database = await newCatalog()
@@ -110,7 +113,7 @@ test('a question finds in memory what its snapshot holds, while commits go on', 
   const ask = async () => {
     while (!ended) {
       const [inMemory, inRows] = await database.question(async session => {
-        const spans = (await kept.view().read(session, ['alpha'])).get('alpha')!
+        const spans = (await kept.view().read(session, ['alpha'], ALL)).get('alpha')!
         // Others commit meanwhile; the snapshot stays.
         await new Promise(resolve => setTimeout(resolve, asked % 3))
         const rows = await session.plain(COVERAGE_SPAN, sql`SELECT * FROM coverage_span`)
@@ -128,6 +131,38 @@ test('a question finds in memory what its snapshot holds, while commits go on', 
   ended = true
   await Promise.all(asking)
   expect(asked).toBeGreaterThan(20)
+})
+
+test('of more spans than are kept the older ones are read from the rows, and the first is known', async () => {
+  const database = await newCatalog()
+  const kept = new KeptSpans()
+  const minute = 60 * MICROSECONDS
+  // Each by itself: declared, and parted by silences.
+  const spans = Array.from({ length: 5000 }, (_, index): ListenedSpan => {
+    const from = (10 + 3 * index) * minute
+    return { from, to: from + minute, basis: 'declared', packets: 1 }
+  })
+  await add(database, kept, 'alpha', spans.slice(0, 1500))
+  const range = (first: number, last: number) => ({ from: spans[first]!.from, to: spans[last]!.to })
+  const touching = async (first: number, last: number) => {
+    const { from, to } = range(first, last)
+    const found = await database.question(session => kept.view().read(session, SENSORS, { from, to }))
+    return found.get('alpha')!.filter(({ from: start, to: end }) => end > from && start < to)
+  }
+  for (let count = 1500; count <= 5000; count += 500) {
+    if (count > 1500) await add(database, kept, 'alpha', spans.slice(count - 500, count))
+    expect(await touching(0, count - 1)).toEqual(spans.slice(0, count))
+    expect(await touching(count - 1200, count - 700)).toEqual(spans.slice(count - 1200, count - 699))
+    const statements = vi.spyOn(Session.prototype, 'plain')
+    expect(await touching(count - 400, count - 1)).toEqual(spans.slice(count - 400, count))
+    expect(statements).not.toHaveBeenCalled()
+    statements.mockRestore()
+    const firsts = await database.question(session => kept.view().readFirst(session, SENSORS))
+    expect([...firsts]).toEqual([
+      ['alpha', spans[0]!.from],
+      ['beta', null],
+    ])
+  }
 })
 
 test('work that may change anything leaves nothing kept, also of what was read meanwhile', async () => {

@@ -79,6 +79,20 @@ describe('an overlap', () => {
     expect(await storage.pending(10)).toEqual([])
   })
 
+  test('with many names eight of them and says how many more, and what was damaged', async () => {
+    const storage = await storageWithSensors()
+    const parts = Array.from({ length: 10 }, (_, part) => upload(packets(part * 180, part * 180 + 175)))
+    await count(storage, parts)
+    const whole = {
+      ...upload(first),
+      error: { code: 'CAPTURE_TRUNCATED', message: 'the capture ends within a record' },
+    }
+    await count(storage, [whole])
+    const receipt = (await storage.findReceipt('alpha', whole.sha256))!
+    expect(receipt.overlaps_with!.split(',')).toHaveLength(8)
+    expect(receipt.error_message).toMatch(/ and 2 more hold, too; .*; besides, the capture ends within a record$/)
+  })
+
   test('is found within a group, and a duplicate of what is held waits with it', async () => {
     const storage = await storageWithSensors()
     const [one, other] = [upload(first), upload(packets(600, 2400))]

@@ -243,10 +243,10 @@ describe('what cannot be read', () => {
     const digests: string[] = []
     for (const head of poisons) digests.push(await receive(head.padEnd(head === 'hangs!' ? 20 : 1000)))
     const good = [await receive(CAPTURE), await receive(OTHER)]
-    // The clock of the limits goes on only while the child hangs, and then as far as this upload's limit: all others
-    // are larger and have more, so that none of them dies of a busy machine.
+    // The clock of the limits jumps while the child hangs, as far as this upload's limit: all others are larger and have
+    // much more, so that none of them dies of a busy machine.
     const limits = { ...PARSE_LIMITS, seconds: 10, bytesPerSecond: 1, residentBytes: 300 * 2 ** 20 }
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'], shouldAdvanceTime: true })
     startCounter({ module: poison, limits })
     const timesTried = (head: string) => (existsSync(tries) ? readFileSync(tries, 'utf8').split(head).length - 1 : 0)
     for (const hung of [1, 2]) {
@@ -265,6 +265,38 @@ describe('what cannot be read', () => {
     expect(reasons[3]).toContain('makes no sense')
     for (const digest of good) expect((await settled(digest)).state).toBe('counted')
     for (const head of poisons) expect([head, timesTried(head)]).toEqual([head, 2])
+  })
+
+  it('takes long, and holds up nothing that came with it or later', async () => {
+    const slow = join(hub.folder.root, 'slow.mjs')
+    const go = join(hub.folder.root, 'go')
+    writeFileSync(
+      slow,
+      `import { existsSync, readFileSync } from 'node:fs'
+      await import(${JSON.stringify(builtFile('collector', 'parse-child.js'))})
+      const listeners = process.listeners('message')
+      process.removeAllListeners('message')
+      process.on('message', job => {
+        const isSlow = readFileSync(job.input).equals(readFileSync(${JSON.stringify(join(hub.folder.root, 'slow.pcap'))}))
+        const look = () => {
+          if (!isSlow || existsSync(${JSON.stringify(go)})) for (const listener of listeners) listener(job)
+          else setTimeout(look, 50)
+        }
+        look()
+      })`,
+    )
+    writeFileSync(join(hub.folder.root, 'slow.pcap'), OTHER)
+    const waits = await receive(OTHER)
+    startCounter({ module: slow })
+    // The slow one has a round of its own.
+    await new Promise(resolve => setTimeout(resolve, 200))
+    const later = await receive(CAPTURE)
+    counters[0]!.notify()
+    expect((await settled(later)).state).toBe('counted')
+    expect((await hub.storage.findReceipt('lab-1', waits))!.state).toBe('received')
+    writeFileSync(go, '')
+    expect((await settled(waits)).state).toBe('counted')
+    expect(errors).toEqual([])
   })
 
   it('by the storage is set aside after three tries, and the others of its group are counted', async () => {

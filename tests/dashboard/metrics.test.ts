@@ -13,6 +13,7 @@ const readings = {
   disk: async () => ({ free: 7, total: 10 }),
   parseChildRestarts: () => 2,
   damagedLakeFiles: async () => 3,
+  unfinishedUploads: () => 0,
 }
 
 let hub: TestHub | undefined

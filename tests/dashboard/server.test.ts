@@ -246,6 +246,14 @@ describe('the page', () => {
     }
   })
 
+  it('tells a probe that asks without the prefix where to ask', async () => {
+    for (const name of ['health', 'ready', 'metrics']) {
+      const response = await page.app.inject({ url: `/${name}`, headers: { accept: '*/*' } })
+      expect([response.statusCode, errorCode(response)]).toEqual([404, 'NOT_FOUND'])
+      expect(response.json().error.message).toContain(`ask for /api/v1/${name}`)
+    }
+  })
+
   it('has files that are kept for ever, and errors that are errors', async () => {
     const asset = await page.app.inject({ url: '/assets/main-abc123.js' })
     expect(asset.headers['cache-control']).toBe('public, max-age=31536000, immutable')

@@ -78,6 +78,18 @@ describe('settings of a hub', () => {
     }
   })
 
+  it('name files that are there, or the check says which is not', async () => {
+    const nowhere = join(folder(), 'nowhere')
+    for (const [members, code] of [
+      [{ tls_certificate: nowhere, tls_key: nowhere }, 'TLS_INVALID'],
+      [{ geography: nowhere }, 'GEOGRAPHY_INVALID'],
+    ] as const) {
+      const { command } = await import('../../dashboard/server/commands/config.ts')
+      const checking = command.run({ values: {}, positionals: ['check', configFile(members)] })
+      await expect(checking).rejects.toThrow(withCode(code, nowhere))
+    }
+  })
+
   it('of an unknown kind are refused, and the page has every member of every kind', () => {
     for (const text of ['{}', '{"kind": "boat"}', '{"kind": "toString"}', '{"kind": 1}']) {
       expect(() => parseAnyConfig(text, 'f')).toThrow(withCode('CONFIG_INVALID', '"kind"'))

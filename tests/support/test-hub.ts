@@ -99,6 +99,7 @@ export async function openTestHub({
       disk: async () => ({ free: 2 ** 40, total: 2 ** 40 }),
       parseChildRestarts: () => 0,
       damagedLakeFiles: async () => 0,
+      unfinishedUploads: () => 0,
     }),
     logger: false,
     ...overrides,

@@ -1,8 +1,9 @@
+import { openGeography } from '../../../analytics/geography.ts'
 import type { Command, CommandArguments } from '../../../schemas/command.ts'
 import { configDefaults, describeConfig } from '../../../schemas/config.ts'
 import { CONFIG_KINDS, parseAnyConfig } from '../../../schemas/config-kinds.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
-import { readConfigText, readHubConfig } from '../hub-settings.ts'
+import { readConfigText, readHubConfig, readTls } from '../hub-settings.ts'
 
 const KINDS = Object.keys(CONFIG_KINDS).join('|')
 
@@ -11,7 +12,7 @@ export const command: Command = {
   usage: `hirundo config check FILE
 hirundo config show [${KINDS}] [--defaults]
 
-check says what is wrong with a file, with its line, and ends with status 2; the member "kind" says what it configures.
+check says what is wrong with a file, with its line, or with a file that it names, and ends with status 2; the member "kind" says what it configures.
 show explains every member.
 
   --defaults  print a file with every default instead, to begin with`,
@@ -27,7 +28,11 @@ show explains every member.
 function check(file: string): number {
   const { kind } = parseAnyConfig(readConfigText(file), file)
   // What no single member shows.
-  if (kind === 'hub') readHubConfig(file)
+  if (kind === 'hub') {
+    const settings = readHubConfig(file)
+    readTls(settings)
+    if (settings.geography !== undefined) openGeography(settings.geography)
+  }
   process.stdout.write(`${file} is a right configuration of a ${kind}\n`)
   return 0
 }

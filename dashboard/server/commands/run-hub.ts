@@ -23,7 +23,12 @@ export function askedToStop({ hangUp }: { hangUp: boolean }): Promise<'stop'> {
  */
 export async function runHub(hub: Hub, stop: Promise<unknown>): Promise<void> {
   const broken = await Promise.race([stop.then(() => null), hub.broken.then(error => ({ error }))])
-  if (broken === null) return await hub.stop()
+  if (broken === null) {
+    hub.log.info('stopping: what is under way is ended, what waits is taken up at the next start')
+    await hub.stop()
+    hub.log.info('stopped')
+    return
+  }
   await hub.stop().catch(() => {})
   throw new TelescopeError(
     'STORAGE_FAILED',

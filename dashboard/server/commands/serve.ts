@@ -3,10 +3,9 @@ import { TelescopeError } from '../../../schemas/errors.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../../../schemas/hub-config.ts'
 import { parseRetention } from '../../../schemas/retention.ts'
 import { type Hub, startHub } from '../hub.ts'
-import { type HubSettings, isLoopback, readHubSettings } from '../hub-settings.ts'
+import { type HubSettings, isLoopback, readHubSettings, readTls } from '../hub-settings.ts'
 import { commandLine, followCommand, uploadCommand } from '../instructions.ts'
 import { hubLogger } from '../log.ts'
-import { readTlsFiles, type TlsFiles } from '../tls-files.ts'
 import { DATA_DEFAULT } from './options.ts'
 import { askedToStop, runHub } from './run-hub.ts'
 
@@ -53,7 +52,7 @@ way get three of them, what is received stays received; a second signal ends it 
   async run({ values, positionals }) {
     if (positionals.length > 0) throw new TelescopeError('USAGE', `serve takes no argument "${positionals[0]}"`)
     const settings = readHubSettings(values)
-    const tls = tlsFiles(settings)
+    const tls = readTls(settings)
     const stop = askedToStop({ hangUp: tls === null })
     // All that the hub writes is for its own user: raw captures hold dark addresses.
     process.umask(0o077)
@@ -83,14 +82,11 @@ way get three of them, what is received stays received; a second signal ends it 
   },
 }
 
-function tlsFiles({ tls_certificate, tls_key }: HubSettings): TlsFiles | null {
-  return tls_certificate === undefined || tls_key === undefined ? null : readTlsFiles(tls_certificate, tls_key)
-}
-
 /** A pair that cannot be used leaves the one in use. */
 function renewTls(hub: Hub, settings: HubSettings): void {
   try {
-    hub.renewTls(tlsFiles(settings)!)
+    hub.renewTls(readTls(settings)!)
+    hub.log.info('certificate was renewed')
   } catch (error) {
     hub.log.error({ err: error }, 'certificate was not renewed; the one in use stays')
   }

@@ -8,13 +8,15 @@ import { UploadDecisions } from '../upload-decisions.ts'
 import { DATA_DEFAULT, textOption } from './options.ts'
 import { printTable } from './print-table.ts'
 
-const LIMIT = 1000
+const LIMIT_DEFAULT = 100
+/** What the hub gives at once. */
+const LIMIT_MAX = 1000
 const ACTIONS = ['accept', 'withdraw', 'retry'] as const
 type Action = (typeof ACTIONS)[number]
 
 export const command: Command = {
   summary: 'list uploads of a hub, and decide about those that were not counted or should not be',
-  usage: `hirundo upload list [--state STATE] [--sensor ID] [--data DIR] [--json]
+  usage: `hirundo upload list [--state STATE] [--sensor ID] [--limit N] [--data DIR] [--json]
 hirundo upload accept SHA256 --sensor ID [--data DIR] [--json]
 hirundo upload withdraw SHA256 --sensor ID [--data DIR] [--json]
 hirundo upload retry SHA256 --sensor ID [--data DIR] [--json]
@@ -27,11 +29,13 @@ Works on the hub that runs on the data folder, or on the folder itself when none
   retry        tries a quarantined upload again
   --state      ${RECEIPT_STATES.join(', ')}
   --sensor ID  the sensor that sent it
+  --limit N    the newest N, at most ${LIMIT_MAX}; default ${LIMIT_DEFAULT}
   --data DIR   data folder of the hub, default ${DATA_DEFAULT}
   --json       print one JSON object`,
   options: {
     state: { type: 'string' },
     sensor: { type: 'string' },
+    limit: { type: 'string', default: String(LIMIT_DEFAULT) },
     data: { type: 'string', default: DATA_DEFAULT },
     json: { type: 'boolean', default: false },
   },
@@ -55,15 +59,16 @@ async function list({ values }: CommandArguments): Promise<number> {
     ...(values['state'] === undefined ? {} : { state: stateOption(textOption(values, 'state')) }),
     ...(values['sensor'] === undefined ? {} : { sensor: textOption(values, 'sensor') }),
   }
+  const limit = limitOption(textOption(values, 'limit'))
   const { receipts } = await administer<{ receipts: Receipt[] }>(
     textOption(values, 'data'),
-    { method: 'GET', path: `/api/v1/receipts?${new URLSearchParams({ ...filter, limit: String(LIMIT) })}` },
-    async storage => ({ receipts: await storage.listReceipts({ ...filter, limit: LIMIT }) }),
+    { method: 'GET', path: `/api/v1/receipts?${new URLSearchParams({ ...filter, limit: String(limit) })}` },
+    async storage => ({ receipts: await storage.listReceipts({ ...filter, limit }) }),
   )
   if (values['json']) process.stdout.write(`${JSON.stringify({ receipts })}\n`)
   else {
     printTable(
-      ['received', 'sensor', 'sha256', 'kind', 'state', 'packets', 'error'],
+      ['received', 'sensor', 'sha256', 'kind', 'state', 'packets read', 'kept', 'remark'],
       receipts.map(receipt => [
         receipt.received_at,
         receipt.sensor,
@@ -71,9 +76,12 @@ async function list({ values }: CommandArguments): Promise<number> {
         receipt.kind,
         receipt.state,
         String(receipt.packet_count ?? ''),
-        receipt.error_message ?? '',
+        String(receipt.packet_kept_count ?? ''),
+        receipt.error_message ?? remarkOf(receipt),
       ]),
     )
+    if (receipts.length === limit)
+      process.stdout.write(`the newest ${limit}; --limit N shows more, --state and --sensor fewer\n`)
   }
   return 0
 }
@@ -106,6 +114,16 @@ async function decide(action: Action, name: string, { values }: CommandArguments
     }
   }
   return 0
+}
+
+function remarkOf({ duplicate_of }: Receipt): string {
+  return duplicate_of === null ? '' : `adds nothing: the same content as upload ${duplicate_of}`
+}
+
+function limitOption(text: string): number {
+  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0
+  if (limit >= 1 && limit <= LIMIT_MAX) return limit
+  throw new TelescopeError('USAGE', `option --limit is "${text}", expected 1 to ${LIMIT_MAX}`, { option: 'limit' })
 }
 
 function stateOption(text: string): ReceiptState {
