@@ -34,7 +34,7 @@ export async function insertSensorKey(
   if (known.sensor === key.sensor && known.revoked_at === null) return false
   throw new TelescopeError(
     'SENSOR_KEY_EXISTS',
-    `key ${key.key_id} is known already, for another sensor or as a revoked one; make another with hirundo sensor init in a new folder`,
+    `key ${key.key_id} is known already, for another sensor or as a revoked one; move the identity file away, make another with hirundo sensor init in the same folder, and enrol that`,
     { key_id: key.key_id },
   )
 }

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { closeSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { Worker } from 'node:worker_threads'
 import { parseTelescope } from '../schemas/address.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import type { ParseAnswer, ParseJob } from '../schemas/parse-job.ts'
@@ -74,11 +73,6 @@ function errorOf(error: unknown): Extract<ParseAnswer, { ok: false }>['error'] {
   const message = error instanceof Error ? error.message : String(error)
   return { code: 'INTERNAL', message: `parsing: a defect in Hirundo: ${message}`, details: {} }
 }
-
-// Small: it holds a timer and a number.
-const WATCH_LIMITS = { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 }
-const watch = { workerData: process.ppid, resourceLimits: WATCH_LIMITS }
-new Worker(new URL('parent-watch.js', import.meta.url), watch).unref()
 
 let previous = Promise.resolve()
 process.on('message', message => {

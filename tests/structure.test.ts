@@ -34,7 +34,6 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
 const ENTRIES = [
   'bin/main.ts',
   'bin/generate.ts',
-  'collector/parent-watch.ts',
   'collector/parse-child.ts',
   'collector/segment-worker.ts',
   'dashboard/web/digest-worker.ts',

@@ -37,7 +37,7 @@ export function copyHashed(from: string, to: string, expected: Hashed | null): H
     if (expected !== null && hashed.sha256 !== expected.sha256) {
       throw new TelescopeError(
         'BACKUP_INVALID',
-        `backup file ${from} has SHA-256 ${hashed.sha256}, its manifest says ${expected.sha256}; nothing was restored, take another backup`,
+        `backup file ${from} has SHA-256 ${hashed.sha256}, its manifest says ${expected.sha256}; nothing was restored. Remove that file and run hirundo backup into the same folder again, which copies what is missing, or take another backup`,
         { path: from, expected: expected.sha256, actual: hashed.sha256 },
       )
     }

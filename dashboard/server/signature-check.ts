@@ -103,7 +103,7 @@ function refuseEnded({ key_id, revoked_at, valid_until }: SensorKey): void {
   if (revoked_at !== null) {
     throw new TelescopeError(
       'SENSOR_KEY_REVOKED',
-      `key ${key_id} was revoked at ${revoked_at}; ask the coordinator, and enrol another if the sensor is to go on`,
+      `key ${key_id} was revoked at ${revoked_at}; ask the coordinator for a code if the sensor is to go on; then move the identity file away, run hirundo sensor init in its folder, and hirundo sensor enrol`,
       { key_id },
     )
   }

@@ -236,7 +236,10 @@ describe.skipIf(!requireExternal('curl', hasCommand('curl')))('a refusal says wh
   it('of a key that was revoked', async () => {
     await hirundoSucceeds(['sensor', 'revoke', 'jp-1', '--data', data])
     expect(await send([file(synCapture(8, 5, NETWORK))])).toMatchObject(
-      told('SENSOR_KEY_REVOKED', /key \w{32} was revoked at \S+; ask the coordinator, and enrol another if/),
+      told(
+        'SENSOR_KEY_REVOKED',
+        /key \w{32} was revoked at \S+; ask the coordinator for a code if the sensor is to go on; then move/,
+      ),
     )
   })
 })

@@ -37,7 +37,7 @@ const FIRED_MIN = 0.8
 /** N counts in each thread, so there is one of libuv and one of DuckDB. */
 const ONE_DUCKDB_THREAD = {
   file: 'analytics/duckdb-storage.js',
-  from: 'const THREADS_DEFAULT = 2',
+  from: 'const THREADS_DEFAULT = Math.max(1, Math.floor(availableParallelism() / 2))',
   to: 'const THREADS_DEFAULT = 1',
 }
 

@@ -12,7 +12,7 @@ export const command: Command = {
   usage: `hirundo config check FILE
 hirundo config show [${KINDS}] [--defaults]
 
-check says what is wrong with a file, with its line, or with a file that it names, and ends with status 2; the member "kind" says what it configures.
+check says what is wrong with a file, with its line, and with TLS and geography files of a hub; it ends with status 2; the member "kind" says what it configures.
 show explains every member.
 
   --defaults  print a file with every default instead, to begin with`,

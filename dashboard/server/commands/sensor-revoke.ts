@@ -29,7 +29,7 @@ has sent stays in the numbers.
     )
     process.stdout.write(
       keyId === null
-        ? `sensor ${sensor}: ${revoked} keys, tokens and codes are revoked\n`
+        ? `sensor ${sensor}: ${revoked} keys, tokens and codes are revoked\nits way back: hirundo sensor invite ${sensor} here; there move ${sensor}.identity.json away, then sensor init in the same folder and sensor enrol\n`
         : `sensor ${sensor}: key ${keyId} is revoked\n`,
     )
     return 0

@@ -39,11 +39,18 @@ while the hub runs.
     note(null)
     if (values['json']) process.stdout.write(`${JSON.stringify({ files: paths.size, findings })}\n`)
     else if (findings.length === 0) process.stdout.write(`${paths.size} files are as they were written\n`)
-    else
+    else {
       printTable(
         ['problem', 'file', 'what'],
         findings.map(({ problem, path, what }) => [problem, path, what]),
       )
+      // A backup takes a file that is there for what it was: size and name do not show a bit that has flipped.
+      if (values['backup'] !== undefined) {
+        process.stdout.write(
+          'remove these files and run hirundo backup into the folder again: it copies what is missing\n',
+        )
+      }
+    }
     return findings.length === 0 ? 0 : 3
   },
 }
