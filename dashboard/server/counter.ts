@@ -156,7 +156,7 @@ export class Counter {
     const pending = await this.#storage.pending(GROUP_UPLOADS_MAX + this.#rounds.size)
     const fresh = pending.filter(receipt => !this.#rounds.has(receipt))
     const receipts = await this.#thatFit(
-      takeGroup(fresh, GROUP_UPLOADS_MAX - this.#rounds.size, this.#rounds.contentBytes),
+      takeGroup(fresh, 2 * GROUP_UPLOADS_MAX - this.#rounds.size, this.#rounds.contentBytes),
     ).catch(async error => {
       // What is parsed already needs no room for its parsing, and gives some back.
       await this.#commitParsed((await this.#rounds.next([])).parsed)
@@ -192,6 +192,8 @@ export class Counter {
     } finally {
       this.#rounds.release(parsed)
       await removeParsed(parsed)
+      // What found no room beside it has its turn now.
+      this.notify()
     }
   }
 
@@ -265,7 +267,7 @@ async function removeParsed(parsed: readonly Candidate[]): Promise<void> {
 function takeGroup(pending: readonly Receipt[], uploadsMax: number, bytesInHand: number): Receipt[] {
   const bytesMax = 2 * GROUP_BYTES_MAX - bytesInHand
   let bytes = 0
-  return pending.slice(0, Math.max(0, uploadsMax)).filter((receipt, index) => {
+  return pending.slice(0, Math.max(0, Math.min(GROUP_UPLOADS_MAX, uploadsMax))).filter((receipt, index) => {
     bytes += contentBytes(receipt.kind, receipt.byte_count)
     return index === 0 ? bytesMax > 0 : bytes <= Math.min(GROUP_BYTES_MAX, bytesMax)
   })

@@ -74,12 +74,17 @@ function startCounter({
 }
 
 /** Puts bytes where the receiver would, with their receipt. */
-async function receive(bytes: Buffer | string, kind: UploadKind = 'capture', sensor = SENSOR.sensor): Promise<string> {
+async function receive(
+  bytes: Buffer | string,
+  kind: UploadKind = 'capture',
+  sensor = SENSOR.sensor,
+  byteCount = bytes.length,
+): Promise<string> {
   const digest = sha256(bytes)
   const path = inboxPath(hub.folder, kind, sensor, digest)
   mkdirSync(join(path, '..'), { recursive: true })
   writeFileSync(path, bytes)
-  await hub.storage.recordReceived({ sensor, sha256: digest, kind, byte_count: bytes.length })
+  await hub.storage.recordReceived({ sensor, sha256: digest, kind, byte_count: byteCount })
   return digest
 }
 
@@ -265,6 +270,23 @@ describe('what cannot be read', () => {
     expect(reasons[3]).toContain('makes no sense')
     for (const digest of good) expect((await settled(digest)).state).toBe('counted')
     for (const head of poisons) expect([head, timesTried(head)]).toEqual([head, 2])
+  })
+
+  it('too large to be parsed beside another is counted after it, though nothing else comes', async () => {
+    const large = 600 * 2 ** 20
+    const digests = [
+      await receive(CAPTURE, 'capture', SENSOR.sensor, large),
+      await receive(OTHER, 'capture', SENSOR.sensor, large),
+    ]
+    const slow = {
+      ...hub.storage,
+      countGroup: async (uploads: Parameters<Storage['countGroup']>[0]) => {
+        await new Promise(resolve => setTimeout(resolve, 1500))
+        await hub.storage.countGroup(uploads)
+      },
+    }
+    startCounter({ storage: slow, space: async () => ({ free: 2 ** 40, total: 2 ** 41 }) })
+    for (const digest of digests) expect((await settled(digest)).state).toBe('counted')
   })
 
   it('takes long, and holds up nothing that came with it or later', async () => {
