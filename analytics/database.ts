@@ -199,6 +199,7 @@ export class Database {
     }
     const following = writer.takeFollowing()
     const committing = this.#endCommit(writer, following)
+    // Questions only wait for its end; the error goes to whoever commits, and `fail` keeps it for all who come after.
     if (following.length > 0) this.#committing = committing.catch(() => {})
     await committing
     return result
