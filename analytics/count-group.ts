@@ -6,7 +6,7 @@ import { checkUploads, sumDays, type UploadDay } from './check-uploads.ts'
 import { addSpans } from './coverage.ts'
 import type { Database, Session } from './database.ts'
 import type { Geography } from './geography.ts'
-import { FlowGroup, flowsOfDay } from './group-flows.ts'
+import { FlowGroup, gatheredFlowsOfDay } from './group-flows.ts'
 import { insertRows } from './insert-rows.ts'
 import type { KeptSpans } from './kept-spans.ts'
 import type { KeptTable } from './kept-table.ts'
@@ -63,11 +63,7 @@ export async function countGroup(engine: CountingEngine, uploads: readonly Parse
     checkUploads(counted, days, engine.nowMicros())
     const held = await findOverlaps(session, engine.lake, counted, group.accepted)
     for (const index of held.keys()) await group.exclude(index)
-    files = await writeFiles(
-      engine,
-      session,
-      days.filter(({ upload }) => !held.has(upload)),
-    )
+    files = await writeFiles(engine, session, group, days, held)
     const hours = await checkSums(session, files)
     await stageSourceEconomies(session, engine.geography)
     await database.transaction(async () => {
@@ -110,21 +106,32 @@ function isOriginal(other: ParsedUpload, duplicate: ParsedUpload): boolean {
   return other.sensor === duplicate.sensor && other.sha256 === duplicate.duplicate_of
 }
 
-/** One file a day. */
+/** Whole files as they are, and what is left of a day as one file. */
 async function writeFiles(
   { lake, nowMicros }: CountingEngine,
   session: Session,
+  group: FlowGroup,
   sums: readonly UploadDay[],
+  held: ReadonlyMap<number, Overlap>,
 ): Promise<LakeFile[]> {
+  const whole = group.whole.filter(({ upload }) => !held.has(upload))
+  for (const file of whole) await group.checkWhole(file)
   const days = new Map<number, { row_count: number; packet_count: number }>()
-  for (const { day, row_count, packet_count } of sums) {
-    const counts = days.get(day) ?? { row_count: 0, packet_count: 0 }
-    days.set(day, { row_count: counts.row_count + row_count, packet_count: counts.packet_count + packet_count })
+  const add = (day: number, rows: number, packets: number): void => {
+    const { row_count, packet_count } = days.get(day) ?? { row_count: 0, packet_count: 0 }
+    days.set(day, { row_count: row_count + rows, packet_count: packet_count + packets })
   }
+  for (const { upload, day, row_count, packet_count } of sums) if (!held.has(upload)) add(day, row_count, packet_count)
+  for (const { day, row_count, packet_count } of whole) add(day, -row_count, -packet_count)
   const files: LakeFile[] = []
   try {
     for (const [day, counts] of [...days].sort(([a], [b]) => a - b)) {
-      files.push(await lake.write(session, day, flowsOfDay(day), counts, nowMicros(), false))
+      if (counts.row_count === 0) continue
+      files.push(await lake.write(session, day, gatheredFlowsOfDay(day), counts, nowMicros(), false))
+    }
+    // Last, since the group cannot be read any more when they have their names.
+    for (const { day, path, row_count, packet_count } of whole) {
+      files.push(await lake.takeIn(session, day, path, { row_count, packet_count }, nowMicros(), false))
     }
   } catch (error) {
     await lake.unlink(files.map(file => file.path))

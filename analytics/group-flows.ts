@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
-import { RECEIPT } from '../schemas/catalog.ts'
+import { type BatchMetadata, FLOWS_PER_RECORD_BATCH } from '../schemas/batch.ts'
+import { LAKE_FILE, RECEIPT } from '../schemas/catalog.ts'
 import { type PhysicalColumn, physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { FLOW, LAKE_FLOW } from '../schemas/flow.ts'
@@ -38,21 +39,52 @@ const GROUP_UPLOAD = {
 const GROUP_FILE = {
   file_index: { type: 'uint64', role: 'key', sharing: 'withheld', doc: 'Place in the list that the engine reads.' },
   upload: GROUP_UPLOAD.upload,
+  is_whole: { type: 'boolean', role: 'note', sharing: 'withheld', doc: 'Whether the lake takes it in as it is.' },
 } as const satisfies Table
+
+/** Flows of a file that is worth being one of the lake as it is: writing them anew would cost more than all else. */
+const WHOLE_ROWS_MIN = FLOWS_PER_RECORD_BATCH
+
+/** A file of one upload and UTC day that the lake takes in as it is. */
+interface WholeFile {
+  /** Number in the group. */
+  readonly upload: number
+  /** Staged. */
+  readonly path: string
+  /** Unix microseconds of the start of its day. */
+  readonly day: number
+  readonly row_count: number
+  readonly packet_count: number
+}
 
 /** A group that is open in a session; one at a time. */
 export class FlowGroup {
   /** Numbers in the group of uploads that the operator accepted although they overlap. */
   readonly accepted: ReadonlySet<number>
+  /** By what is said of them; all other files are gathered. */
+  readonly whole: readonly WholeFile[]
   readonly #session: Session
   readonly #lake: Lake
+  readonly #uploads: readonly ParsedUpload[]
+  readonly #numbered: readonly PlainRow<typeof GROUP_UPLOAD>[]
   readonly #staged: readonly string[]
 
-  private constructor(session: Session, lake: Lake, accepted: ReadonlySet<number>, staged: readonly string[]) {
-    this.#session = session
-    this.#lake = lake
-    this.accepted = accepted
-    this.#staged = staged
+  private constructor(parts: {
+    session: Session
+    lake: Lake
+    uploads: readonly ParsedUpload[]
+    accepted: ReadonlySet<number>
+    numbered: readonly PlainRow<typeof GROUP_UPLOAD>[]
+    whole: readonly WholeFile[]
+    staged: readonly string[]
+  }) {
+    this.#session = parts.session
+    this.#lake = parts.lake
+    this.#uploads = parts.uploads
+    this.accepted = parts.accepted
+    this.#numbered = parts.numbered
+    this.whole = parts.whole
+    this.#staged = parts.staged
   }
 
   /**
@@ -75,22 +107,28 @@ export class FlowGroup {
     }
     const owners: PlainRow<typeof GROUP_FILE>[] = []
     const files: Omit<ParsedBatch, 'metadata'>[] = []
+    const whole: WholeFile[] = []
     try {
       for (const [number, upload] of uploads.entries()) {
         for (const { path, sources, traffic, metadata } of upload.batches) {
           if (metadata.flows === 0) continue
-          owners.push({ file_index: files.length, upload: number })
-          files.push({
+          const adopted = {
             path: await adopt(upload, path),
             sources: await adopt(upload, sources),
             traffic: await adopt(upload, traffic),
-          })
+          }
+          const day = wholeDay(metadata)
+          owners.push({ file_index: files.length, upload: number, is_whole: day !== null })
+          files.push(adopted)
+          if (day === null) continue
+          const counts = { row_count: metadata.flows, packet_count: metadata.packets_kept }
+          whole.push({ upload: number, path: adopted.path, day, ...counts })
         }
       }
       await makeTable(session, 'group_upload', GROUP_UPLOAD, numbered)
       await makeTable(session, 'group_file', GROUP_FILE, owners)
       await makeViews(session, files)
-      return new FlowGroup(session, lake, accepted, staged)
+      return new FlowGroup({ session, lake, uploads, accepted, numbered, whole, staged })
     } catch (error) {
       await lake.disown(staged)
       // What cannot be read for want of a descriptor is no fault of the upload.
@@ -103,10 +141,34 @@ export class FlowGroup {
     await this.#session.run(sql`DELETE FROM group_file WHERE upload = ${bind('uint32', upload)}`)
   }
 
+  /**
+   * Holds a whole file against what the hub knows of its upload: what is gathered gets that from the hub, and this has it
+   * from the parsing child.
+   * @throws BATCH_INVALID
+   */
+  async checkWhole({ upload, path, day }: WholeFile): Promise<void> {
+    const { sensor, telescope_epoch, upload_id } = this.#numbered[upload]!
+    const [found] = await this.#session.plain(
+      { row_count: LAKE_FILE.row_count },
+      sql`SELECT count(*) AS row_count FROM read_parquet([${literal(path)}]) WHERE sensor <> ${bind('text', sensor)}
+        OR telescope_epoch <> ${bind('uint16', telescope_epoch)} OR upload_id <> ${bind('uint32', upload_id)} OR NOT (${isOfDay(day)})`,
+    )
+    if (found!.row_count === 0) return
+    const { sha256 } = this.#uploads[upload]!
+    throw refused({ sensor, sha256 }, `${found!.row_count} flows that are of another sensor, upload or day`)
+  }
+
   /** Nothing can be read any more. */
   async close(): Promise<void> {
     await this.#lake.disown(this.#staged)
   }
+}
+
+/** @returns start of the day of all its flows, Unix microseconds, when they are many and of one */
+function wholeDay({ flows, first_packet: first, last_packet: last }: BatchMetadata): number | null {
+  if (flows < WHOLE_ROWS_MIN || first === null || last === null) return null
+  const day = first - (first % (DAY_SECONDS * MICROSECONDS))
+  return last < day + DAY_SECONDS * MICROSECONDS ? day : null
 }
 
 /** A Parquet file ends with its magic number, which is written last. */
@@ -151,7 +213,7 @@ async function makeViews(session: Session, files: readonly Omit<ParsedBatch, 'me
   const flows = rowsOf(
     physicalColumns(FLOW),
     files.map(({ path }) => path),
-    sql`upload, sensor, telescope_epoch, upload_id`,
+    sql`upload, is_whole, sensor, telescope_epoch, upload_id`,
   )
   await session.run(sql`CREATE OR REPLACE TEMP VIEW group_flow AS ${flows}`)
   const sums = [
@@ -186,12 +248,24 @@ function rowsOf(columns: readonly PhysicalColumn[], files: readonly string[], ou
 
 /** Those of a UTC day, Unix microseconds of its start. */
 export function flowsOfDay(day: number): Sql {
-  const start = sql`${bind('timestamp_us', day)}`
-  const end = sql`${bind('timestamp_us', day + DAY_SECONDS * MICROSECONDS)}`
-  return sql`${GROUP_FLOWS} WHERE interval_start >= ${start} AND interval_start < ${end}`
+  return sql`${GROUP_FLOWS} WHERE ${isOfDay(day)}`
 }
 
-export function refused(upload: ParsedUpload, message: string, cause?: unknown): TelescopeError {
+function isOfDay(day: number): Sql {
+  const [start, end] = [bind('timestamp_us', day), bind('timestamp_us', day + DAY_SECONDS * MICROSECONDS)]
+  return sql`interval_start >= ${start} AND interval_start < ${end}`
+}
+
+/** Those of a UTC day that are in no whole file. */
+export function gatheredFlowsOfDay(day: number): Sql {
+  return sql`${flowsOfDay(day)} AND NOT is_whole`
+}
+
+export function refused(
+  upload: Pick<ParsedUpload, 'sensor' | 'sha256'>,
+  message: string,
+  cause?: unknown,
+): TelescopeError {
   const { sensor, sha256 } = upload
   return new TelescopeError('BATCH_INVALID', `upload ${sensor}/${sha256}: ${message}`, { sensor, sha256 }, cause)
 }

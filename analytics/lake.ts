@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { createReadStream, mkdirSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { copyFile, link, mkdir, open, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { LAKE_FILE } from '../schemas/catalog.ts'
 import type { Table } from '../schemas/column.ts'
@@ -85,14 +85,34 @@ export class Lake {
     nowMicros: number,
     isSorted = true,
   ): Promise<LakeFile> {
-    const name = `${randomBytes(12).toString('hex')}.parquet`
-    const staged = join(this.#folder, STAGING, name)
-    const path = `${FLOWS}/day=${formatDay(day / MICROSECONDS)}/${name}`
-    const final = join(this.#folder, path)
+    const staged = this.stagingPath(`${randomBytes(12).toString('hex')}.parquet`)
     try {
       await session.run(
         sql`COPY (${isSorted ? sql`${rows} ORDER BY ${FILE_ORDER}` : rows}) TO ${literal(staged)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE ${whole(ROW_GROUP_ROWS)}${isSorted ? sql`` : SMALL_DICTIONARIES})`,
       )
+      return await this.takeIn(session, day, staged, expected, nowMicros, isSorted)
+    } catch (error) {
+      await rm(staged, { force: true })
+      throw this.#database.wrap(error)
+    }
+  }
+
+  /**
+   * Makes a staged file with the columns of LAKE_FLOW a file of the lake, as `write` does with the one that it has written.
+   * @param staged below the folder for it; gone when this resolves, the caller's to remove when it throws
+   * @throws STORAGE_FAILED, DISK_FULL
+   */
+  async takeIn(
+    session: Session,
+    day: number,
+    staged: string,
+    expected: { readonly row_count: number; readonly packet_count: number },
+    nowMicros: number,
+    isSorted: boolean,
+  ): Promise<LakeFile> {
+    const path = `${FLOWS}/day=${formatDay(day / MICROSECONDS)}/${basename(staged)}`
+    const final = join(this.#folder, path)
+    try {
       await this.sync(staged)
       const [counted] = await session.plain(
         COUNTS,
@@ -112,7 +132,6 @@ export class Lake {
       await this.sync(dirname(final))
       return { path, day, ...expected, byte_count: size, sha256, created_at: nowMicros, is_sorted: isSorted }
     } catch (error) {
-      await rm(staged, { force: true })
       throw this.#database.wrap(error)
     }
   }

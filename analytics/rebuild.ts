@@ -1,4 +1,4 @@
-import { LAKE_FILE, RECEIPT, type Receipt } from '../schemas/catalog.ts'
+import { LAKE_FILE } from '../schemas/catalog.ts'
 import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { LAKE_FLOW } from '../schemas/flow.ts'
@@ -9,11 +9,11 @@ import { FlowGroup, flowsOfDay } from './group-flows.ts'
 import { insertRows } from './insert-rows.ts'
 import type { KeptTable } from './kept-table.ts'
 import type { Lake, LakeFile } from './lake.ts'
-import { findReceiptRow, receiptState } from './receipts.ts'
+import { findReceiptRow, NUMBERED_RECEIPT, receiptState } from './receipts.ts'
 import { addRollups, deleteRollups, stageRollups } from './rollup.ts'
 import type { SensorRow } from './sensors.ts'
 import { bind, bindList, columnDefinitions, columnNames, sql } from './sql.ts'
-import type { ParsedUpload } from './storage.ts'
+import type { NumberedReceipt, ParsedUpload } from './storage.ts'
 
 /** A UTC day of lake and rollups made again from what was received. `day` is the Unix second of its start. */
 
@@ -39,11 +39,14 @@ export async function lakeDays(session: Session): Promise<number[]> {
 }
 
 /** See Storage.uploadsOfDay. */
-export async function uploadsOfDay(session: Session, day: number): Promise<{ receipts: Receipt[]; numbered: boolean }> {
+export async function uploadsOfDay(
+  session: Session,
+  day: number,
+): Promise<{ receipts: NumberedReceipt[]; numbered: boolean }> {
   const chosen = sql`state = ${receiptState('counted')} AND duplicate_of IS NULL AND packet_kept_count > 0
     AND first_packet < ${bind('timestamp_us', (day + DAY_SECONDS) * MICROSECONDS)}
     AND last_packet >= ${bind('timestamp_us', day * MICROSECONDS)}`
-  const receipts = await session.api(RECEIPT, sql`SELECT * FROM receipt WHERE ${chosen} ORDER BY upload_id`)
+  const receipts = await session.api(NUMBERED_RECEIPT, sql`SELECT * FROM receipt WHERE ${chosen} ORDER BY upload_id`)
   const [old] = await session.plain(
     UNNUMBERED,
     sql`SELECT count(*) AS upload_count FROM receipt WHERE ${chosen} AND upload_id = 0`,

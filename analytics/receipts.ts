@@ -5,7 +5,7 @@ import { addReceiptKeys, receivedTimes, whereReceipt } from './receipt-key.ts'
 import { formatMicroseconds, type PlainRow, parseMicroseconds } from './rows.ts'
 import { noteSequences } from './sequence-gaps.ts'
 import { type BoundValue, bind, bindList, sql } from './sql.ts'
-import type { NewUpload } from './storage.ts'
+import type { NewUpload, NumberedReceipt } from './storage.ts'
 
 /** The bound number of a receipt's state. */
 export function receiptState(state: ReceiptState): BoundValue {
@@ -180,9 +180,9 @@ export function listReceipts(
  * Received and not yet counted: of each sensor in turn its oldest, then of each its next. However much one sensor has
  * sent, it is one of those that get a turn.
  */
-export function pendingReceipts(database: Database, limit: number): Promise<Receipt[]> {
+export function pendingReceipts(database: Database, limit: number): Promise<NumberedReceipt[]> {
   return database.api(
-    RECEIPT,
+    NUMBERED_RECEIPT,
     sql`SELECT * FROM receipt WHERE state = ${receiptState('received')}
         ORDER BY row_number() OVER (PARTITION BY sensor ORDER BY received_at, upload_id, sha256), received_at, sensor LIMIT ${bind('int64', limit)}`,
   )
@@ -219,6 +219,12 @@ export async function quarantineReceipt(
     )
   })
 }
+
+/** A receipt as whoever parses its upload needs it; it leaves the hub in no answer. */
+export const NUMBERED_RECEIPT = {
+  ...RECEIPT,
+  upload_id: { ...RECEIPT.upload_id, sharing: 'members' },
+} as const satisfies Table
 
 /** A receipt as whoever changes it needs it. */
 export type ReceiptRow = PlainRow<typeof RECEIPT_ROW>

@@ -76,7 +76,7 @@ export interface Storage {
   /** Newest first. */
   listReceipts(filter: { sensor?: string; state?: ReceiptState; limit: number }): Promise<Receipt[]>
   /** Uploads received and not yet counted: of each sensor in turn its oldest, then of each its next. */
-  pending(limit: number): Promise<Receipt[]>
+  pending(limit: number): Promise<NumberedReceipt[]>
   /**
    * What each sensor has sent and what of it waits; sensors without either are left out.
    * @param since Unix seconds
@@ -136,7 +136,7 @@ export interface Storage {
    * Uploads whose flows a UTC day can hold, in the order of their numbers.
    * @returns `numbered` is false when one of them is of a version that did not note whose flows are whose
    */
-  uploadsOfDay(day: number): Promise<{ receipts: Receipt[]; numbered: boolean }>
+  uploadsOfDay(day: number): Promise<{ receipts: NumberedReceipt[]; numbered: boolean }>
   /**
    * Makes the flows and rollups of a UTC day again from uploads that are parsed again, and writes that down; coverage
    * and receipts stay. One transaction: the old day or the new one. Files of an upload are read before the next is
@@ -242,6 +242,9 @@ export interface SensorRecord extends NewSensor {
   readonly has_ipv6: boolean
   readonly created_at: string
 }
+
+/** A receipt with the number of its upload in the lake. */
+export type NumberedReceipt = Receipt & { readonly upload_id: number }
 
 export interface NewSensorKey {
   readonly key_id: string

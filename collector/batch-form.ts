@@ -12,7 +12,7 @@ export function collectorFor(
   parsed: () => readonly ParsedBatch[]
 } {
   if (form === 'batch') return { collector: new Collector(options), parsed: () => [] }
-  const openBatch: CollectorOptions<ParsedBatch>['openBatch'] = parsedBatches(options.out)
+  const openBatch: CollectorOptions<ParsedBatch>['openBatch'] = parsedBatches(options.out, form.uploadId)
   const collector = new Collector<ParsedBatch>({ ...options, openBatch })
   return { collector, parsed: () => collector.batches }
 }

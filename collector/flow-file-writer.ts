@@ -12,19 +12,27 @@ import { ParquetWriter } from './parquet-writer.ts'
 
 /**
  * The flows of a batch as the hub reads them, and their hourly sums: Parquet, so that its engine takes the files as they
- * are and on all processors. Nothing is made durable, since what was received is.
+ * are and on all processors. The flows have the columns of the lake, which takes in a large file as it is. Nothing is
+ * made durable, since what was received is.
  */
 export class FlowFileWriter implements BatchSink<ParsedBatch> {
   readonly #batch: ParsedBatch
   readonly #flows: ParquetWriter
   readonly #sums: HourSums
 
-  /** @throws OUTPUT_UNWRITABLE, DISK_FULL */
-  constructor(out: string, metadata: BatchMetadata) {
+  /**
+   * @param uploadId number of the upload in the lake
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL
+   */
+  constructor(out: string, metadata: BatchMetadata, uploadId: number) {
     const { path, sources, traffic } = parsedFileNames(randomBytes(8).toString('hex'))
     this.#sums = new HourSums(metadata.flows)
     this.#batch = { path: join(out, path), sources: join(out, sources), traffic: join(out, traffic), metadata }
-    this.#flows = new ParquetWriter(this.#batch.path, physicalColumns(FLOW))
+    this.#flows = new ParquetWriter(this.#batch.path, physicalColumns(FLOW), [
+      { name: 'sensor', type: 'text', value: metadata.sensor },
+      { name: 'telescope_epoch', type: 'uint16', value: metadata.telescope_epoch },
+      { name: 'upload_id', type: 'uint32', value: uploadId },
+    ])
   }
 
   writeRows(columns: readonly FlowColumn[], rowCount: number): void {

@@ -15,6 +15,7 @@ const MAGIC = new TextEncoder().encode('PAR1')
 
 const INT32 = 1
 const INT64 = 2
+const BYTE_ARRAY = 6
 const PLAIN = 0
 const RLE = 3
 const RLE_DICTIONARY = 8
@@ -31,6 +32,15 @@ const TYPES: Partial<Record<PhysicalColumn['type'], { readonly physical: number;
   uint64: { physical: INT64, converted: 14 },
   bits64: { physical: INT64, converted: 14 },
   timestamp_us: { physical: INT64, converted: 10 },
+}
+
+const TEXT = { physical: BYTE_ARRAY, converted: 0 }
+
+/** A column that holds one value in all rows. */
+interface ConstantColumn {
+  readonly name: string
+  readonly type: 'text' | 'uint16' | 'uint32'
+  readonly value: string | number
 }
 
 /** All values of eight bits, in order, as 32 and as 64 bits. */
@@ -52,18 +62,31 @@ interface RowGroup {
 /** Writes one file; not durable, since whoever reads it can have it made again. */
 export class ParquetWriter {
   readonly path: string
-  readonly #columns: readonly Pick<PhysicalColumn, 'name' | 'type'>[]
+  /** Of all columns, the constant ones last. */
+  readonly #types: readonly { readonly name: string; readonly physical: number; readonly converted: number }[]
+  /** The value of each constant column as a dictionary page holds it. */
+  readonly #constants: readonly Uint8Array[]
   readonly #descriptor: number
   readonly #groups: RowGroup[] = []
   #offset = 0
 
-  /** @throws OUTPUT_UNWRITABLE, DISK_FULL */
-  constructor(path: string, columns: readonly Pick<PhysicalColumn, 'name' | 'type'>[]) {
+  /**
+   * @param constants columns that stand behind the others and need not be written
+   * @throws OUTPUT_UNWRITABLE, DISK_FULL
+   */
+  constructor(
+    path: string,
+    columns: readonly Pick<PhysicalColumn, 'name' | 'type'>[],
+    constants: readonly ConstantColumn[] = [],
+  ) {
     this.path = path
-    this.#columns = columns
-    for (const { name, type } of columns) {
-      if (!TYPES[type]) throw new TelescopeError('INTERNAL', `column ${name}: the writer of Parquet knows no ${type}`)
-    }
+    const numbers = columns.map(({ name, type }) => {
+      const known = TYPES[type]
+      if (!known) throw new TelescopeError('INTERNAL', `column ${name}: the writer of Parquet knows no ${type}`)
+      return { name, ...known }
+    })
+    this.#types = [...numbers, ...constants.map(({ name, type }) => ({ name, ...(TYPES[type] ?? TEXT) }))]
+    this.#constants = constants.map(({ value }) => plainValue(value))
     try {
       this.#descriptor = openSync(path, 'wx', 0o600)
     } catch (error) {
@@ -80,6 +103,7 @@ export class ParquetWriter {
   writeRows(values: readonly ColumnArray[], rowCount: number): void {
     if (rowCount === 0) return
     const chunks = values.map(column => this.#writeColumn(column, rowCount))
+    for (const value of this.#constants) chunks.push(this.#writeDictionary(value, 1, [oneRun(rowCount)], rowCount))
     this.#groups.push({ rowCount, chunks })
   }
 
@@ -106,19 +130,30 @@ export class ParquetWriter {
   }
 
   #writeColumn(values: ColumnArray, rowCount: number): ColumnChunk {
-    const start = this.#offset
     const rows = values.subarray(0, rowCount)
     const isConstant = isOneValue(rows)
     const places = isConstant ? null : asBytes(rows)
     if (places === null && !isConstant) {
+      const start = this.#offset
       const page = plain(rows)
       this.#write([pageHeader(rowCount, page.length, PLAIN), page])
       return { dictionaryOffset: null, dataOffset: start, byteCount: this.#offset - start, encodings: [PLAIN, RLE] }
     }
-    const dictionary = isConstant ? plain(rows.subarray(0, 1)) : allBytes(rows)
-    this.#write([dictionaryHeader(isConstant ? 1 : 256, dictionary.length), dictionary])
+    return places === null
+      ? this.#writeDictionary(plain(rows.subarray(0, 1)), 1, [oneRun(rowCount)], rowCount)
+      : this.#writeDictionary(allBytes(rows), 256, bitPacked(places), rowCount)
+  }
+
+  /** @param pieces of the page of places in the dictionary */
+  #writeDictionary(
+    dictionary: Uint8Array,
+    valueCount: number,
+    pieces: readonly Uint8Array[],
+    rowCount: number,
+  ): ColumnChunk {
+    const start = this.#offset
+    this.#write([dictionaryHeader(valueCount, dictionary.length), dictionary])
     const dataOffset = this.#offset
-    const pieces = places === null ? [oneRun(rowCount)] : bitPacked(places)
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
     this.#write([pageHeader(rowCount, length, RLE_DICTIONARY), ...pieces])
     const encodings = [PLAIN, RLE, RLE_DICTIONARY]
@@ -130,12 +165,11 @@ export class ParquetWriter {
       {
         struct: [
           [4, { text: 'rows' }],
-          [5, { i32: this.#columns.length }],
+          [5, { i32: this.#types.length }],
         ],
       },
     ]
-    for (const { name, type } of this.#columns) {
-      const { physical, converted } = TYPES[type]!
+    for (const { name, physical, converted } of this.#types) {
       schema.push({
         struct: [
           [1, { i32: physical }],
@@ -156,9 +190,9 @@ export class ParquetWriter {
 
   #rowGroup({ rowCount, chunks }: RowGroup): ThriftValue {
     const columns = chunks.map(({ dictionaryOffset, dataOffset, byteCount, encodings }, index): ThriftValue => {
-      const { name, type } = this.#columns[index]!
+      const { name, physical } = this.#types[index]!
       const metadata: ThriftStruct = [
-        [1, { i32: TYPES[type]!.physical }],
+        [1, { i32: physical }],
         [2, { list: encodings.map(encoding => ({ i32: encoding })) }],
         [3, { list: [{ text: name }] }],
         [4, { i32: UNCOMPRESSED }],
@@ -244,6 +278,16 @@ function asBytes(values: ColumnArray): Uint8Array | null {
 /** Values of eight and sixteen bits are stored as 32. */
 function plain(values: ColumnArray): Uint8Array {
   return bytesOf(values instanceof Uint8Array || values instanceof Uint16Array ? Uint32Array.from(values) : values)
+}
+
+/** One value as PLAIN has it: text with its length before it, a number in 32 bits. */
+function plainValue(value: string | number): Uint8Array {
+  if (typeof value === 'number') return bytesOf(Uint32Array.of(value))
+  const text = new TextEncoder().encode(value)
+  const bytes = new Uint8Array(4 + text.length)
+  new DataView(bytes.buffer).setUint32(0, text.length, true)
+  bytes.set(text, 4)
+  return bytes
 }
 
 function pageHeader(rowCount: number, length: number, encoding: number): Uint8Array {

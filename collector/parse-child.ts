@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { closeSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { parseTelescope } from '../schemas/address.ts'
+import type { BatchMetadata } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import type { ParseAnswer, ParseJob } from '../schemas/parse-job.ts'
 import { collectInParallel, plannable } from './collect-in-parallel.ts'
@@ -31,9 +32,9 @@ async function parseCapture(job: Extract<ParseJob, { kind: 'capture' }>): Promis
     out: job.out,
   }
   const planned = plannable([job.input], THREADS)
-  if (planned !== null) return await parseInParallel(job.sha256, options, planned)
+  if (planned !== null) return await parseInParallel(job, options, planned)
   const content = createHash('sha256')
-  const collector = new Collector({ ...options, openBatch: parsedBatches(job.out) })
+  const collector = new Collector({ ...options, openBatch: parsedBatches(job.out, job.upload_id) })
   const { summary } = await collector.read(job.input, { onBytes: chunk => content.update(chunk) })
   await collector.finish()
   // The path of the upload at the hub is nobody's business.
@@ -42,12 +43,12 @@ async function parseCapture(job: Extract<ParseJob, { kind: 'capture' }>): Promis
 
 /** A plain capture, large enough: its content is what was sent. */
 async function parseInParallel(
-  sha256: string,
+  { sha256, upload_id }: Extract<ParseJob, { kind: 'capture' }>,
   options: CollectorOptions,
   captures: readonly PlannedCapture[],
 ): Promise<ParsedJob> {
   try {
-    const { summaries, parsed } = await collectInParallel(options, captures, THREADS, () => {}, 'parsed')
+    const { summaries, parsed } = await collectInParallel(options, captures, THREADS, () => {}, { uploadId: upload_id })
     return { content_sha256: sha256, batches: parsed, capture: { ...summaries[0]!, path: '' } }
   } finally {
     for (const { descriptor } of captures) closeSync(descriptor)
@@ -55,7 +56,8 @@ async function parseInParallel(
 }
 
 async function parseBatch(job: Extract<ParseJob, { kind: 'batch' }>): Promise<ParsedJob> {
-  const { content_sha256, batch } = rewriteBatch({ ...job, open: metadata => new FlowFileWriter(job.out, metadata) })
+  const open = (metadata: BatchMetadata) => new FlowFileWriter(job.out, metadata, job.upload_id)
+  const { content_sha256, batch } = rewriteBatch({ ...job, open })
   return { content_sha256, batches: [batch], capture: null }
 }
 

@@ -41,10 +41,10 @@ export interface CountedSegment {
   readonly emptyBatches: readonly BatchMetadata[]
 }
 
-/** How the batches of a run are written: as files to send, or as the hub reads them. */
-export type BatchForm = 'batch' | 'parsed'
+/** How the batches of a run are written: as files to send, or as the hub reads them, with the number of the upload. */
+export type BatchForm = 'batch' | { readonly uploadId: number }
 
-/** What threads have written; `parsed` is empty unless that is the form. */
+/** What threads have written; `parsed` is empty for files to send. */
 export interface WrittenSegments {
   readonly flows: number
   readonly parsed: readonly ParsedBatch[]

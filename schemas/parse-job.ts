@@ -19,6 +19,8 @@ export type ParseJob =
       readonly sensor: string
       readonly telescope: string
       readonly telescope_epoch: number
+      /** Number of the upload in the lake. */
+      readonly upload_id: number
       /** The sensor's dst_index key, 64 hexadecimal digits; never an argument or an environment variable. */
       readonly key: string
     }
@@ -29,6 +31,7 @@ export type ParseJob =
       readonly out: string
       readonly sensor: string
       readonly telescope_epoch: number
+      readonly upload_id: number
     }
 
 export type ParseAnswer =
@@ -49,7 +52,7 @@ export type ParseAnswer =
 
 /** What the child leaves of a batch: Parquet files, and what the batch says of itself. */
 export interface ParsedBatch {
-  /** The columns of FLOW. */
+  /** The columns of LAKE_FLOW, in any order. */
   readonly path: string
   /** The columns of SOURCE_HOUR and TRAFFIC_HOUR but the sensor: sums of these flows. */
   readonly sources: string

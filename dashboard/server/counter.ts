@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises'
-import type { Storage } from '../../analytics/storage.ts'
+import type { NumberedReceipt, Storage } from '../../analytics/storage.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import type { DataFolder } from './data-folder.ts'
@@ -175,7 +175,7 @@ export class Counter {
    * The group, or when the disk has no room for all of it its first upload.
    * @throws DISK_FULL when there is no room for that one either
    */
-  async #thatFit(group: Receipt[]): Promise<Receipt[]> {
+  async #thatFit(group: NumberedReceipt[]): Promise<NumberedReceipt[]> {
     for (const part of [group, group.slice(0, 1)]) {
       const bytes = part.reduce(
         (sum, { kind, byte_count }) => sum + contentBytes(kind, byte_count),
@@ -264,7 +264,7 @@ async function removeParsed(parsed: readonly Candidate[]): Promise<void> {
  * parsed while another is committed.
  * @param bytesInHand of content
  */
-function takeGroup(pending: readonly Receipt[], uploadsMax: number, bytesInHand: number): Receipt[] {
+function takeGroup(pending: readonly NumberedReceipt[], uploadsMax: number, bytesInHand: number): NumberedReceipt[] {
   const bytesMax = 2 * GROUP_BYTES_MAX - bytesInHand
   let bytes = 0
   return pending.slice(0, Math.max(0, Math.min(GROUP_UPLOADS_MAX, uploadsMax))).filter((receipt, index) => {

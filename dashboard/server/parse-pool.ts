@@ -60,7 +60,7 @@ export class ParsePool {
   async check(): Promise<void> {
     const input = join(this.#parsedFolder, 'empty.pcap')
     await writeFile(input, EMPTY_PCAP)
-    const sensor = { sensor: 'check', telescope: '192.0.2.0/24', telescope_epoch: 1, key: '0'.repeat(64) }
+    const sensor = { sensor: 'check', telescope: '192.0.2.0/24', telescope_epoch: 1, upload_id: 0, key: '0'.repeat(64) }
     const result = await this.parse({ kind: 'capture', input, sha256: '', ...sensor }, EMPTY_PCAP.length)
     if (result.kind === 'answered' && result.answer.ok && result.answer.capture?.error === null) {
       await rm(result.out, { recursive: true })

@@ -1,3 +1,4 @@
+import type { NumberedReceipt } from '../../analytics/storage.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
 import { contentBytes } from './disk-reserve.ts'
 import type { Candidate, UploadParser } from './upload-parser.ts'
@@ -46,7 +47,7 @@ export class ParseRounds {
   }
 
   /** Begins to parse uploads that are not in hand. Resolves when all of them have ended, or after a while. */
-  async next(receipts: readonly Receipt[]): Promise<Round> {
+  async next(receipts: readonly NumberedReceipt[]): Promise<Round> {
     const all = Promise.all(receipts.map(receipt => this.#begin(receipt)))
     const { promise: isLate, cancel } = timer(STRAGGLER_MILLISECONDS)
     await Promise.race([all, isLate])
@@ -65,7 +66,7 @@ export class ParseRounds {
     for (const { receipt } of parsed) this.#inHand.delete(identity(receipt))
   }
 
-  #begin(receipt: Receipt): Promise<void> {
+  #begin(receipt: NumberedReceipt): Promise<void> {
     this.#inHand.set(identity(receipt), contentBytes(receipt.kind, receipt.byte_count))
     const parsing = this.#parse(receipt).finally(() => {
       this.#underWay.delete(parsing)
@@ -75,7 +76,7 @@ export class ParseRounds {
     return parsing
   }
 
-  async #parse(receipt: Receipt): Promise<void> {
+  async #parse(receipt: NumberedReceipt): Promise<void> {
     try {
       const candidate = await this.#parser.parse(receipt)
       if (candidate) this.#parsed.push(candidate)

@@ -1,5 +1,4 @@
-import type { Storage } from '../../analytics/storage.ts'
-import type { Receipt } from '../../schemas/catalog.ts'
+import type { NumberedReceipt, Storage } from '../../analytics/storage.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { ParsePool, ParseResult } from './parse-pool.ts'
@@ -13,14 +12,15 @@ export async function parseUpload(
   storage: Storage,
   folder: DataFolder,
   pool: ParsePool,
-  { kind, sensor, sha256, byte_count }: Receipt,
+  { kind, sensor, sha256, byte_count, upload_id }: NumberedReceipt,
   input: string,
   onTry?: () => Promise<void>,
 ): Promise<ParseResult> {
   const record = await storage.findSensor(sensor)
   if (record === null) throw new TelescopeError('INTERNAL', `sensor "${sensor}" has a receipt and is not registered`)
   const { telescope, telescope_epoch } = record
-  if (kind === 'batch') return await pool.parse({ kind, input, sensor, telescope_epoch }, byte_count, onTry)
+  const common = { input, sensor, telescope_epoch, upload_id }
+  if (kind === 'batch') return await pool.parse({ kind, ...common }, byte_count, onTry)
   const key = await readSensorKey(folder, sensor)
-  return await pool.parse({ kind, input, sha256, sensor, telescope, telescope_epoch, key }, byte_count, onTry)
+  return await pool.parse({ kind, ...common, sha256, telescope, key }, byte_count, onTry)
 }

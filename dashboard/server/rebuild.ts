@@ -1,5 +1,5 @@
 import { rm, stat } from 'node:fs/promises'
-import type { ParsedUpload, Storage } from '../../analytics/storage.ts'
+import type { NumberedReceipt, ParsedUpload, Storage } from '../../analytics/storage.ts'
 import { LOCAL_ACTOR } from '../../schemas/audit.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
@@ -55,7 +55,7 @@ async function isKept(folder: DataFolder, { kind, sensor, sha256 }: Receipt): Pr
 
 async function* parseAll(
   { storage, folder, pool }: RebuildParts,
-  receipts: readonly Receipt[],
+  receipts: readonly NumberedReceipt[],
 ): AsyncGenerator<ParsedUpload> {
   for (const receipt of receipts) {
     const { kind, sensor, sha256 } = receipt

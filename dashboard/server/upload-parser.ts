@@ -1,5 +1,5 @@
 import { rm, stat } from 'node:fs/promises'
-import type { ParsedUpload, Storage } from '../../analytics/storage.ts'
+import type { NumberedReceipt, ParsedUpload, Storage } from '../../analytics/storage.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
 import { type ErrorCode, TelescopeError } from '../../schemas/errors.ts'
 import type { ParseAnswer } from '../../schemas/parse-job.ts'
@@ -20,7 +20,7 @@ const SUSPECT_MILLISECONDS = 2000
 
 /** An upload that can be counted. */
 export interface Candidate {
-  readonly receipt: Receipt
+  readonly receipt: NumberedReceipt
   readonly upload: ParsedUpload
   /** Folder of its batches; whoever has the candidate removes it. */
   readonly out: string
@@ -52,7 +52,7 @@ export class UploadParser {
    * @returns null when it is quarantined, when the hub stops meanwhile, or when its turn is later: then it stays received
    * @throws DISK_FULL, OUTPUT_UNWRITABLE: it stays received, too
    */
-  async parse(receipt: Receipt): Promise<Candidate | null> {
+  async parse(receipt: NumberedReceipt): Promise<Candidate | null> {
     const tries = this.#tries.of(identityOf(receipt))
     if (tries >= TRIES_MAX) return await this.#giveUp(receipt, tries)
     this.#startedAt ??= performance.now()
@@ -74,14 +74,14 @@ export class UploadParser {
   }
 
   /** With nothing beside it, so that the hub's end can be nobody else's doing. */
-  #parseAlone(receipt: Receipt): Promise<Candidate | null> {
+  #parseAlone(receipt: NumberedReceipt): Promise<Candidate | null> {
     const others = this.#alone.then(() => Promise.allSettled([...this.#ordinary]))
     const parsing = others.then(() => this.#parse(receipt))
     this.#alone = parsing.catch(() => {})
     return parsing
   }
 
-  async #parse(receipt: Receipt): Promise<Candidate | null> {
+  async #parse(receipt: NumberedReceipt): Promise<Candidate | null> {
     const { kind } = receipt
     const input = inboxPath(this.#folder, kind, receipt.sensor, receipt.sha256)
     if ((await stat(input).catch(() => null)) === null && !(await this.#inbox.fetch(receipt))) {
@@ -116,7 +116,7 @@ export class UploadParser {
   }
 
   /** A try is on disk before it begins, and gone again when the hub has survived it. */
-  async #try(receipt: Receipt, input: string): Promise<ParseResult> {
+  async #try(receipt: NumberedReceipt, input: string): Promise<ParseResult> {
     const upload = identityOf(receipt)
     const before = this.#tries.of(upload)
     let result: ParseResult | null = null

@@ -5,7 +5,11 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { describe, expect, test, vi } from 'vitest'
 import { openStorage } from '../../analytics/duckdb-storage.ts'
 import type { Storage } from '../../analytics/storage.ts'
+import { FLOWS_PER_RECORD_BATCH } from '../../schemas/batch.ts'
+import { physicalColumns } from '../../schemas/column.ts'
 import type { TelescopeError } from '../../schemas/errors.ts'
+import { LAKE_FLOW } from '../../schemas/flow.ts'
+import type { ParsedBatch } from '../../schemas/parse-job.ts'
 import { testUpload } from '../support/batch-builder.ts'
 import { pcap } from '../support/capture-builder.ts'
 import { receiveAndCount } from '../support/count.ts'
@@ -24,6 +28,13 @@ const flows = [
   { time: DAY + 3700, src: '2001:db8::1', service_port: 22 },
   { time: DAY + 86_400, src: '198.18.0.1', service_port: 23 },
 ]
+
+/** So many that a file of them is worth being one of the lake. */
+const MANY = Array.from({ length: FLOWS_PER_RECORD_BATCH + 3 }, (_, index) => ({
+  time: DAY + (index % 1000),
+  src: `198.18.${(index >> 8) & 255}.${index & 255}`,
+  service_port: index >> 16,
+}))
 
 /** Opens the catalog of a closed storage and reads rows, so that what is on disk is looked at, not what was answered. */
 async function readCatalog(data: string, sql: string): Promise<unknown[]> {
@@ -101,6 +112,68 @@ describe('counting a group', () => {
     expect(await readCatalog(data, 'SELECT listened_from, listened_to, packet_count FROM coverage_span')).toEqual([
       { listened_from: '2026-11-20 00:00:10', listened_to: '2026-11-21 00:00:00.000001', packet_count: '4' },
     ])
+  })
+
+  test('many flows of one day are taken in as the parsing child wrote them, and the rest is gathered beside them', async () => {
+    const data = temporaryFolder()
+    await closedAfter(data, async storage => {
+      await storage.addSensor(ALPHA)
+      const small = testUpload(temporaryFolder(), { sensor: 'alpha', flows })
+      const large = testUpload(temporaryFolder(), { sensor: 'alpha', flows: MANY, uploadId: 2 })
+      await receiveAndCount(storage, [small, large])
+      expect(await storage.findReceipt('alpha', large.sha256)).toMatchObject({
+        state: 'counted',
+        packet_kept_count: MANY.length,
+      })
+      const sums = await storage.query('traffic', { by: 'none', bucket: '86400' }, { sensors: 'all' })
+      expect(sums.rows).toMatchObject([{ packet_count: MANY.length + 3 }, { packet_count: 1 }])
+      expect(readdirSync(join(data, 'lake', 'staging'))).toEqual([])
+    })
+    expect(
+      await readCatalog(data, 'SELECT day, row_count, packet_count, is_sorted FROM lake_file ORDER BY day, row_count'),
+    ).toEqual([
+      { day: '2026-11-20 00:00:00', row_count: '2', packet_count: '3', is_sorted: false },
+      { day: '2026-11-20 00:00:00', row_count: `${MANY.length}`, packet_count: `${MANY.length}`, is_sorted: false },
+      { day: '2026-11-21 00:00:00', row_count: '1', packet_count: '1', is_sorted: false },
+    ])
+    expect(lakeFiles(data)).toHaveLength(3)
+    const columns = physicalColumns(LAKE_FLOW).map(({ name }) => name)
+    const files = lakeFiles(data).map(name => `'${join(data, 'lake', name)}'`)
+    expect(
+      await readCatalog(
+        data,
+        `SELECT count(DISTINCT (${columns.join(', ')}))::INTEGER AS flows, sensor, telescope_epoch, upload_id
+          FROM read_parquet([${files.join(', ')}], union_by_name = true) GROUP BY ALL ORDER BY upload_id`,
+      ),
+    ).toEqual([
+      { flows: 3, sensor: 'alpha', telescope_epoch: 1, upload_id: 1 },
+      { flows: MANY.length, sensor: 'alpha', telescope_epoch: 1, upload_id: 2 },
+    ])
+  })
+
+  test.each([
+    ['another upload', (batch: ParsedBatch) => batch, 9],
+    [
+      'another day',
+      (batch: ParsedBatch) => {
+        const [first_packet, last_packet] = [(DAY + 86_400) * 1e6, (DAY + 86_401) * 1e6]
+        return { ...batch, metadata: { ...batch.metadata, first_packet, last_packet } }
+      },
+      1,
+    ],
+  ])('many flows that the child says are of %s are refused by name, and nothing stays', async (_, change, uploadId) => {
+    const data = temporaryFolder()
+    await closedAfter(data, async storage => {
+      await storage.addSensor(ALPHA)
+      const upload = testUpload(temporaryFolder(), { sensor: 'alpha', flows: MANY, uploadId })
+      const changed = { ...upload, batches: upload.batches.map(change) }
+      await expect(receiveAndCount(storage, [changed])).rejects.toMatchObject({
+        code: 'BATCH_INVALID',
+        details: { sensor: 'alpha', sha256: upload.sha256 },
+        message: expect.stringContaining('of another sensor, upload or day'),
+      })
+    })
+    expect(lakeFiles(data)).toEqual([])
   })
 
   test('content is known however it was sent, by the sensor that sent it, and not by its head alone', async () => {

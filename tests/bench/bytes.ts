@@ -113,7 +113,7 @@ async function parquetLines(
   })
   const session = await database.session()
   try {
-    const open = (metadata: BatchMetadata) => new FlowFileWriter(place, metadata)
+    const open = (metadata: BatchMetadata) => new FlowFileWriter(place, metadata, 1)
     const files = batches.map(input => rewriteBatch({ input, open, sensor: 'bench', telescope_epoch: 1 }).batch.path)
     const flows = sql`SELECT * FROM read_parquet(${bindList('text', files)})`
     for (const codec of ['snappy', 'zstd']) {

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { emptyColumns, orderedColumns } from '../../collector/flow-columns.ts'
@@ -67,6 +68,29 @@ it('more than fifteen row groups and files are read in order', async () => {
     write(Array.from({ length: 20 }, (_, index) => ({ rows: 5, seed: file * 1000 + index }))),
   )
   expect(await readFlowFiles(files.map(({ path }) => path))).toEqual(files.flatMap(({ expected }) => expected))
+})
+
+it('columns of one value stand behind the others in every row group', async () => {
+  const path = join(newFolder(), 'a.parquet')
+  const writer = new ParquetWriter(
+    path,
+    [{ name: 'number', type: 'uint32' }],
+    [
+      { name: 'word', type: 'text', value: 'é-1' },
+      { name: 'epoch', type: 'uint16', value: 65_535 },
+      { name: 'upload', type: 'uint32', value: 2 ** 32 - 1 },
+    ],
+  )
+  writer.writeRows([Uint32Array.of(1, 2, 3)], 3)
+  writer.writeRows([Uint32Array.of(4)], 1)
+  writer.finish()
+  const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
+  const connection = await instance.connect()
+  const reader = await connection.runAndReadAll(`SELECT * FROM read_parquet('${path}')`)
+  expect(reader.columnTypes().map(String)).toEqual(['UINTEGER', 'VARCHAR', 'USMALLINT', 'UINTEGER'])
+  expect(reader.getRows()).toEqual([1, 2, 3, 4].map(number => [number, 'é-1', 65_535, 2 ** 32 - 1]))
+  connection.closeSync()
+  instance.closeSync()
 })
 
 it('a type that it cannot write is refused before there is a file', () => {

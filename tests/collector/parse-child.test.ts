@@ -55,6 +55,7 @@ const captureJob = (input: string, out = newFolder()): JobRequest => ({
   sensor: 'test',
   telescope: TELESCOPE,
   telescope_epoch: 1,
+  upload_id: 7,
   key: KEY,
 })
 const batchJob = (input: string, sensor = 'test', epoch = 1): JobRequest => ({
@@ -63,6 +64,7 @@ const batchJob = (input: string, sensor = 'test', epoch = 1): JobRequest => ({
   out: newFolder(),
   sensor,
   telescope_epoch: epoch,
+  upload_id: 7,
 })
 
 async function ownBatches(capture: string): Promise<string[]> {

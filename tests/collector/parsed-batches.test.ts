@@ -21,7 +21,7 @@ function metadataOf(first: number | null, last = first): BatchMetadata {
 const day = (number: number) => START + number * DAY_SECONDS * MICROSECONDS
 
 test('takes as many days as can be counted, however many batches they have', () => {
-  const open = parsedBatches(newFolder())
+  const open = parsedBatches(newFolder(), 1)
   for (let number = 0; number < DAYS_PER_UPLOAD_MAX; number++) {
     for (const later of [0, 1]) open(metadataOf(day(number) + later)).discard()
   }
@@ -36,7 +36,7 @@ test('takes as many days as can be counted, however many batches they have', () 
 
 test('leaves nothing behind for the one that it refuses', () => {
   const out = newFolder()
-  const open = parsedBatches(out)
+  const open = parsedBatches(out, 1)
   expect(() => {
     for (let number = 0; ; number++) open(metadataOf(day(number))).discard()
   }).toThrow(expect.objectContaining({ code: 'UPLOAD_DAYS_TOO_MANY' }))

@@ -6,7 +6,15 @@ it('a job that comes after the end starts no process, which nobody would end', a
   const child = new ParseChildProcess(`${ROOT}dist/collector/parse-child.js`, PARSE_LIMITS)
   child.close()
   child.load()
-  const job = { id: 1, kind: 'batch', input: '/nowhere', out: '/nowhere', sensor: 's', telescope_epoch: 1 } as const
+  const job = {
+    id: 1,
+    kind: 'batch',
+    input: '/nowhere',
+    out: '/nowhere',
+    sensor: 's',
+    telescope_epoch: 1,
+    upload_id: 1,
+  } as const
   expect(await child.run(job, 1)).toMatchObject({ died: 'was stopped with the hub' })
   expect(child.starts).toBe(0)
 })

@@ -67,7 +67,7 @@ async function measure(kind: ParseJob['kind'], bytes: Uint8Array): Promise<Measu
 }
 
 function job(kind: ParseJob['kind'], input: string): ParseJob {
-  const base = { id: 1, input, out: newFolder(), sensor: SENSOR, telescope_epoch: TELESCOPE_EPOCH }
+  const base = { id: 1, input, out: newFolder(), sensor: SENSOR, telescope_epoch: TELESCOPE_EPOCH, upload_id: 1 }
   return kind === 'batch'
     ? { ...base, kind }
     : { ...base, kind, sha256: '00'.repeat(32), telescope: TELESCOPES[0]!, key: '07'.repeat(32) }

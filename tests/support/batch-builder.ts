@@ -70,6 +70,8 @@ export interface TestBatch {
   readonly flows: readonly TestFlow[]
   /** Default: inferred, from the first flow's time to that of the last. */
   readonly spans?: readonly ListenedSpan[]
+  /** Number in the lake, as the receipt has it; default 0. */
+  readonly uploadId?: number
 }
 
 /** Writes a batch file as the collector does, and says of it what the parsing child would say. */
@@ -128,9 +130,9 @@ function columnValues(type: DataType, name: string, flows: readonly TestFlow[]) 
 }
 
 /** What the parsing child leaves of a batch. */
-function writeParsed(out: string, metadata: BatchMetadata, flows: readonly TestFlow[]): ParsedBatch {
+function writeParsed(out: string, metadata: BatchMetadata, flows: readonly TestFlow[], uploadId: number): ParsedBatch {
   const columns = orderedColumns(emptyColumns())
-  const writer = new FlowFileWriter(out, metadata)
+  const writer = new FlowFileWriter(out, metadata, uploadId)
   for (let from = 0; from < flows.length; from += ROWS_PER_RECORD_BATCH) {
     const part = flows.slice(from, from + ROWS_PER_RECORD_BATCH)
     for (const { name: column, values } of columns) {
@@ -153,7 +155,7 @@ export function testUpload(out: string, batch: TestBatch): ParsedUpload {
     sha256,
     content_sha256: sha256,
     duplicate_of: null,
-    batches: [writeParsed(out, metadata, batch.flows)],
+    batches: [writeParsed(out, metadata, batch.flows, batch.uploadId ?? 0)],
     packets_read: metadata.packets_read,
     packets_kept: metadata.packets_kept,
     drops: {},
