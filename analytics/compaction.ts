@@ -27,6 +27,11 @@ const DAYS_PER_STEP_MAX = 64
 const FILES_PER_STEP_MAX = 256
 /** On a day that still gets files: so many are worth a merge. */
 const FILES_MIN = 16
+/**
+ * On such a day an unsorted file of so many rows waits: it is read well enough, and to sort it would take the processor
+ * from counting.
+ */
+const WAITING_ROWS_MIN = 65_536
 /** A day that has got no file for so long is merged whatever the number of its files, microseconds. */
 const QUIET = 6 * HOUR_SECONDS * MICROSECONDS
 
@@ -52,7 +57,7 @@ export async function compactStep(
   const files = await database.plain(
     LAKE_FILE,
     sql`SELECT * FROM lake_file WHERE ${small} AND day IN (SELECT day FROM lake_file WHERE ${small} GROUP BY day
-        HAVING count(*) >= ${bind('int64', FILES_MIN)} OR ((count(*) >= 2 OR NOT bool_and(is_sorted IS DISTINCT FROM false)) AND max(created_at) <= ${bind('timestamp_us', nowMicros - QUIET)})
+        HAVING count(*) FILTER (is_sorted IS DISTINCT FROM false OR row_count < ${bind('uint64', WAITING_ROWS_MIN)}) >= ${bind('int64', FILES_MIN)} OR ((count(*) >= 2 OR NOT bool_and(is_sorted IS DISTINCT FROM false)) AND max(created_at) <= ${bind('timestamp_us', nowMicros - QUIET)})
         ORDER BY count(*) DESC LIMIT ${bind('int64', DAYS_PER_STEP_MAX)})`,
   )
   const chosen = chooseFiles(files, nowMicros)
@@ -98,17 +103,24 @@ export function chooseFiles(files: readonly LakeFile[], nowMicros: number): Lake
   const isQuietDay = (ofDay: readonly LakeFile[]) => ofDay.every(({ created_at }) => created_at <= nowMicros - QUIET)
   const choices = [...days.values()].map(ofDay => {
     const isQuiet = isQuietDay(ofDay)
-    const chosen = smallest(ofDay.filter(({ row_count }) => row_count <= SMALL_ROWS_MAX))
+    const chosen = smallest(
+      ofDay.filter(file => file.row_count <= SMALL_ROWS_MAX && (isQuiet || !(isUnsorted(file) && isLarge(file)))),
+    )
     if (!isQuiet) while (chosen.length > 1 && isLargerThanRest(chosen)) chosen.pop()
     return chosen.length >= (isQuiet ? 2 : FILES_MIN) ? chosen : []
   })
   const best = choices.reduce((a, b) => (b.length > a.length ? b : a), [])
   if (best.length > 0) return best
-  const unsorted = [...days.values()]
-    .filter(isQuietDay)
-    .flat()
-    .find(file => file.is_sorted === false)
+  const unsorted = [...days.values()].filter(isQuietDay).flat().find(isUnsorted)
   return unsorted ? [unsorted] : null
+}
+
+function isUnsorted({ is_sorted }: LakeFile): boolean {
+  return is_sorted === false
+}
+
+function isLarge({ row_count }: LakeFile): boolean {
+  return row_count >= WAITING_ROWS_MIN
 }
 
 function smallest(files: readonly LakeFile[]): LakeFile[] {

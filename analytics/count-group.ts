@@ -27,6 +27,9 @@ import type { UsualRates } from './usual-rates.ts'
  * sources. Then one short transaction that names the files and adds the rest: all or nothing.
  */
 
+/** Whole files of which some are synced while another is hashed. */
+const TAKEN_AT_ONCE = 4
+
 const HOUR_SUM = {
   sensor: SENSOR_HOUR.sensor,
   bucket_start: SENSOR_HOUR.bucket_start,
@@ -130,8 +133,15 @@ async function writeFiles(
       files.push(await lake.write(session, day, gatheredFlowsOfDay(day), counts, nowMicros(), false))
     }
     // Last, since the group cannot be read any more when they have their names.
-    for (const { day, path, row_count, packet_count } of whole) {
-      files.push(await lake.takeIn(session, day, path, { row_count, packet_count }, nowMicros(), false))
+    for (let first = 0; first < whole.length; first += TAKEN_AT_ONCE) {
+      const taken = await Promise.allSettled(
+        whole.slice(first, first + TAKEN_AT_ONCE).map(({ day, path, row_count, packet_count }) => {
+          return lake.takeIn(session, day, path, { row_count, packet_count }, nowMicros(), false)
+        }),
+      )
+      files.push(...taken.flatMap(result => (result.status === 'fulfilled' ? result.value : [])))
+      const failed = taken.find(result => result.status === 'rejected')
+      if (failed) throw failed.reason
     }
   } catch (error) {
     await lake.unlink(files.map(file => file.path))

@@ -325,6 +325,8 @@ describe('which files are merged', () => {
     created_at: TEST_NOW * 1000 - age * 3_600_000_000,
     is_sorted,
   })
+  const unsorted = (count: number, rows: number, age?: number) =>
+    many(count, rows, age).map(file => ({ ...file, is_sorted: false }))
   const many = (count: number, rows: number, age?: number) =>
     Array.from({ length: count }, (_, index) => file(index, rows, age))
 
@@ -336,6 +338,9 @@ describe('which files are merged', () => {
     ['one that is not sorted is, on a quiet day', [file(0, 10, 7), file(1, 4_000_000, 7, false)], 1],
     ['and waits while the day still gets files', [file(0, 10, 0), file(1, 4_000_000, 7, false)], 0],
     ['merging comes before it', [...many(2, 10, 7), file(9, 4_000_000, 7, false)], 2],
+    ['many unsorted ones wait while the day still gets files', unsorted(20, 65_536), 0],
+    ['a little smaller ones do not', unsorted(20, 65_535), 20],
+    ['and all are merged on a quiet day', unsorted(20, 65_536, 7), 20],
     ['a large one waits until the small ones are as large together', [...many(16, 10), file(99, 161)], 16],
     ['then it is one of them', [...many(16, 10), file(99, 160)], 17],
     ['no more rows than one step can sort', many(20, 1_000_000, 7), 6],
