@@ -33,7 +33,7 @@ import {
 } from './receipts.ts'
 import { dropExpired, findExpired } from './retention.ts'
 import { keepSensorKeys, listSensorKeys, noteKeyUsed, revokeSensorKeys, succeedSensorKey } from './sensor-keys.ts'
-import { addSensor, keepSensors, sensorRecord } from './sensors.ts'
+import { addSensor, changeSensor, keepSensors, sensorRecord } from './sensors.ts'
 import { takeSnapshot } from './snapshot.ts'
 import { redoSourceEconomies } from './source-economy.ts'
 import { countSourceRows } from './source-rows.ts'
@@ -128,6 +128,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     )
   }
   return {
+    changeSensor: (sensor, change, actor = LOCAL_ACTOR) =>
+      sensors.changing(() => changeSensor(database, sensor, change, actor, nowMicros())),
     addSensor: (sensor, actor = LOCAL_ACTOR) => sensors.changing(() => addSensor(database, sensor, actor, nowMicros())),
     listSensors: async () => [...(await sensors.rows()).values()].map(sensorRecord),
     async findSensor(sensor) {
@@ -164,7 +166,10 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       const engine = { database, lake, geography, sensors, spans, usualRates, nowMicros }
       return changeLake(async () => {
         await economiesReady()
-        const { countGroup } = await import('./count-group.ts')
+        // Node remembers a module that it could not read: only a new process can count then.
+        const { countGroup } = await import('./count-group.ts').catch(error => {
+          throw database.fail(error)
+        })
         await countGroup(engine, uploads)
       })
     },

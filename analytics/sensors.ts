@@ -6,19 +6,26 @@ import {
   parseTelescope,
   prefixesOverlap,
 } from '../schemas/address.ts'
+import type { AuditNote } from '../schemas/audit.ts'
 import { isSensorId } from '../schemas/batch.ts'
 import { SENSOR } from '../schemas/catalog.ts'
+import type { Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { appendAudit } from './audit.ts'
 import type { Database, Session } from './database.ts'
 import { insertRows } from './insert-rows.ts'
 import { KeptTable } from './kept-table.ts'
+import { receiptState } from './receipts.ts'
 import { formatMicroseconds, type PlainRow } from './rows.ts'
-import { sql } from './sql.ts'
-import type { NewSensor, SensorRecord } from './storage.ts'
+import { bind, sql } from './sql.ts'
+import type { NewSensor, SensorChange, SensorRecord } from './storage.ts'
 
 /** `ipv4_addr_count` is 32 bits wide; the whole IPv4 space is no telescope anyway. */
 const IPV4_ADDRESSES_MAX = 2 ** 32 - 1
+
+const UPLOADS = {
+  upload_count: { type: 'uint64', role: 'measure', sharing: 'withheld', doc: 'Uploads.' },
+} as const satisfies Table
 
 /** Registers a sensor. Messages name sensors, never their prefixes. */
 export async function addSensor(
@@ -27,8 +34,73 @@ export async function addSensor(
   actor: string,
   nowMicros: number,
 ): Promise<SensorRecord> {
+  const row = sensorRow(sensor, nowMicros)
+  await database.transaction(async session => {
+    const others = await readSensors(session)
+    if (others.some(other => other.sensor === sensor.sensor)) {
+      throw new TelescopeError(
+        'SENSOR_EXISTS',
+        `sensor "${sensor.sensor}" is registered already; hirundo sensor change corrects it`,
+        { sensor: sensor.sensor },
+      )
+    }
+    checkDisjoint(row, others)
+    await insertRows(session, 'sensor', SENSOR, [row])
+    await appendAudit(session, auditOf(actor, 'sensor add', row), nowMicros)
+  })
+  return sensorRecord(row)
+}
+
+/** See Storage.changeSensor. */
+export async function changeSensor(
+  database: Database,
+  sensor: string,
+  change: SensorChange,
+  actor: string,
+  nowMicros: number,
+): Promise<SensorRecord> {
+  return await database.transaction(async session => {
+    const all = await readSensors(session)
+    const before = all.find(row => row.sensor === sensor)
+    if (!before) {
+      throw new TelescopeError('SENSOR_UNKNOWN', `sensor "${sensor}": none of this name is registered`, { sensor })
+    }
+    const row = sensorRow({ ...before, ...change }, before.created_at)
+    if (row.telescope !== before.telescope) {
+      checkDisjoint(
+        row,
+        all.filter(other => other !== before),
+      )
+      await checkNothingCounted(session, sensor)
+    }
+    await session.run(
+      sql`UPDATE sensor SET economy = ${bind('text', row.economy)}, organisation = ${bind('text', row.organisation)},
+        telescope = ${bind('text', row.telescope)}, ipv4_addr_count = ${bind('uint32', row.ipv4_addr_count)},
+        has_ipv6 = ${bind('boolean', row.has_ipv6)} WHERE sensor = ${bind('text', sensor)}`,
+    )
+    await appendAudit(session, auditOf(actor, 'sensor change', row), nowMicros)
+    return sensorRecord(row)
+  })
+}
+
+/** Rates are taken over the addresses of a sensor, and its flows number them: neither may change under what is counted. */
+async function checkNothingCounted(session: Session, sensor: string): Promise<void> {
+  const [row] = await session.plain(
+    UPLOADS,
+    sql`SELECT count(*) AS upload_count FROM receipt WHERE sensor = ${bind('text', sensor)}
+      AND state IN (${receiptState('received')}, ${receiptState('counted')}, ${receiptState('held')})`,
+  )
+  if (row!.upload_count === 0) return
+  throw new TelescopeError(
+    'SENSOR_HAS_UPLOADS',
+    `sensor "${sensor}" has ${row!.upload_count} uploads in the numbers or on their way; its prefixes can only change before: withdraw them first (hirundo upload withdraw), or register another sensor`,
+    { sensor, uploads: row!.upload_count },
+  )
+}
+
+function sensorRow(sensor: NewSensor, created_at: number): SensorRow {
   const prefixes = checkSensor(sensor)
-  const row = {
+  return {
     sensor: sensor.sensor,
     economy: sensor.economy,
     organisation: sensor.organisation,
@@ -36,29 +108,25 @@ export async function addSensor(
     telescope_epoch: 1,
     ipv4_addr_count: countIpv4Addresses(prefixes),
     has_ipv6: prefixes.some(prefix => !isIpv4(prefix.first)),
-    created_at: nowMicros,
+    created_at,
   }
-  await database.transaction(async session => {
-    for (const other of await readSensors(session)) {
-      if (other.sensor === sensor.sensor) {
-        throw new TelescopeError('SENSOR_EXISTS', `sensor "${sensor.sensor}" is registered already`, {
-          sensor: sensor.sensor,
-        })
-      }
-      if (prefixesOverlap(prefixes, parseTelescope(other.telescope))) {
-        throw new TelescopeError(
-          'PREFIX_OVERLAPS',
-          `telescope of sensor "${sensor.sensor}" shares addresses with that of sensor "${other.sensor}"; prefixes must be disjoint`,
-          { sensor: sensor.sensor, other: other.sensor },
-        )
-      }
-    }
-    await insertRows(session, 'sensor', SENSOR, [row])
-    const { economy, organisation, ipv4_addr_count, has_ipv6 } = row
-    const details = { economy, organisation, ipv4_addr_count, has_ipv6 }
-    await appendAudit(session, { actor, action: 'sensor add', subject: `sensor ${row.sensor}`, details }, nowMicros)
-  })
-  return sensorRecord(row)
+}
+
+function checkDisjoint({ sensor, telescope }: SensorRow, others: readonly SensorRow[]): void {
+  const prefixes = parseTelescope(telescope)
+  const other = others.find(row => prefixesOverlap(prefixes, parseTelescope(row.telescope)))
+  if (!other) return
+  throw new TelescopeError(
+    'PREFIX_OVERLAPS',
+    `telescope of sensor "${sensor}" shares addresses with that of sensor "${other.sensor}"; prefixes must be disjoint`,
+    { sensor, other: other.sensor },
+  )
+}
+
+/** Without the prefixes: they are in no audit row. */
+function auditOf(actor: string, action: string, row: SensorRow): AuditNote {
+  const { sensor, economy, organisation, ipv4_addr_count, has_ipv6 } = row
+  return { actor, action, subject: `sensor ${sensor}`, details: { economy, organisation, ipv4_addr_count, has_ipv6 } }
 }
 
 export type SensorRow = PlainRow<typeof SENSOR>

@@ -20,6 +20,11 @@ export interface Storage {
    * @throws SENSOR_EXISTS, PREFIX_OVERLAPS
    */
   addSensor(sensor: NewSensor, actor?: string): Promise<SensorRecord>
+  /**
+   * Corrects a registration; prefixes only while no upload of the sensor is counted, held or on its way.
+   * @throws SENSOR_UNKNOWN, SENSOR_HAS_UPLOADS, PREFIX_OVERLAPS
+   */
+  changeSensor(sensor: string, change: SensorChange, actor?: string): Promise<SensorRecord>
   listSensors(): Promise<SensorRecord[]>
   findSensor(sensor: string): Promise<SensorRecord | null>
   addToken(token: { sha256: string; id: string; role: TokenRole; sensor: string | null }, actor?: string): Promise<void>
@@ -235,6 +240,9 @@ export interface NewSensor {
   /** Prefixes as text, separated by commas. */
   readonly telescope: string
 }
+
+/** What is left out stays. */
+export type SensorChange = Partial<Omit<NewSensor, 'sensor'>>
 
 export interface SensorRecord extends NewSensor {
   readonly telescope_epoch: number

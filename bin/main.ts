@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, Load | Readonly<Record<string, Load>>>> 
     enrol: () => import('../collector/commands/sensor-enrol.ts'),
     rotate: () => import('../collector/commands/sensor-rotate.ts'),
     add: () => import('../dashboard/server/commands/sensor-add.ts'),
+    change: () => import('../dashboard/server/commands/sensor-change.ts'),
     list: () => import('../dashboard/server/commands/sensor-list.ts'),
     invite: () => import('../dashboard/server/commands/sensor-invite.ts'),
     keys: () => import('../dashboard/server/commands/sensor-keys.ts'),

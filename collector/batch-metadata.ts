@@ -4,6 +4,7 @@ import type { ListenedSpan } from '../schemas/coverage.ts'
 import { DROP_REASON_NAMES, type DropReason } from '../schemas/drop-reason.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { SCHEMA_VERSION } from '../schemas/flow.ts'
+import type { TelescopeMark } from '../schemas/telescope-mark.ts'
 
 /** More than our own collector ever writes. */
 const SPANS_MAX = 10_000
@@ -30,6 +31,7 @@ export function parseBatchMetadata(text: string | undefined): BatchMetadata {
     schema_version: SCHEMA_VERSION,
     sensor: sensorOf(json['sensor']),
     telescope_epoch: count(json, 'telescope_epoch', 65_535),
+    ...(json['telescope'] === undefined ? {} : { telescope: markOf(json['telescope']) }),
     spans: spansOf(json['spans']),
     flows: count(json, 'flows', FLOWS_PER_BATCH_MAX),
     packets_read: count(json, 'packets_read'),
@@ -70,6 +72,11 @@ function parseObject(text: string | undefined): Json {
 function sensorOf(value: unknown): string {
   if (typeof value !== 'string' || !isSensorId(value)) invalid(`sensor ${showValue(value)} is no sensor name`)
   return value
+}
+
+function markOf(value: unknown): TelescopeMark {
+  if (!isObject(value)) invalid('telescope is no object')
+  return { ipv4_addr_count: count(value, 'ipv4_addr_count', 2 ** 32), check: count(value, 'check', 255) }
 }
 
 function spansOf(value: unknown): ListenedSpan[] {

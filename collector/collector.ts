@@ -7,6 +7,7 @@ import {
 } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { SCHEMA_VERSION } from '../schemas/flow.ts'
+import { markTelescope, type TelescopeMark } from '../schemas/telescope-mark.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { BatchDays } from './batch-days.ts'
 import type { BatchSink, WrittenFlows } from './batch-sink.ts'
@@ -72,6 +73,7 @@ export class Collector<T extends WrittenFlows = WrittenBatch> {
   /** Batches in order; null while one waits for the disk. */
   #written: (T | null)[] = []
   #options: CollectorOptions<T>
+  readonly #mark: TelescopeMark
   #openBatch: (metadata: BatchMetadata) => BatchSink<T>
   #dstIndex: DstIndex
   #table: FlowTable
@@ -105,6 +107,7 @@ export class Collector<T extends WrittenFlows = WrittenBatch> {
   /** @throws TELESCOPE_TOO_LARGE */
   constructor(options: CollectorOptions<T>) {
     this.#options = options
+    this.#mark = markTelescope(options.telescope)
     // Only whoever says how batches are written has another T.
     const asBatch = (metadata: BatchMetadata) => new BatchWriter(options.out, metadata, options.journal ?? null)
     this.#openBatch = options.openBatch ?? (asBatch as unknown as (metadata: BatchMetadata) => BatchSink<T>)
@@ -349,6 +352,7 @@ export class Collector<T extends WrittenFlows = WrittenBatch> {
       schema_version: SCHEMA_VERSION,
       sensor: this.#options.sensor,
       telescope_epoch: this.#options.telescopeEpoch,
+      telescope: this.#mark,
       spans: this.#coverage.take(next),
       flows: this.#table.rowCount,
       packets_read: counted.read,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type BatchMetadata, FLOWS_PER_RECORD_BATCH } from '../schemas/batch.ts'
 import { TelescopeError } from '../schemas/errors.ts'
+import type { TelescopeMark } from '../schemas/telescope-mark.ts'
 import { INTERVAL_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import { readBatchBytes } from './batch-bytes.ts'
 import { parseBatchMetadata } from './batch-metadata.ts'
@@ -16,13 +17,15 @@ interface RewriteRequest<T extends WrittenFlows> {
   readonly open: (metadata: BatchMetadata) => BatchSink<T>
   readonly sensor: string
   readonly telescope_epoch: number
+  /** Of the addresses that the sensor is registered with. */
+  readonly telescope: TelescopeMark
 }
 
 /**
  * Reads a batch that came from outside, holds every value against what our own collector could have written, and writes
  * it anew, so that what the hub goes on to read is ours to the last byte.
  * @returns content_sha256 is that of the batch itself, however it was compressed
- * @throws BATCH_INVALID, BATCH_VERSION_UNSUPPORTED, BATCH_SENSOR_MISMATCH, BODY_TOO_LARGE, COMPRESSION_INVALID,
+ * @throws BATCH_INVALID, BATCH_VERSION_UNSUPPORTED, BATCH_SENSOR_MISMATCH, BATCH_TELESCOPE_MISMATCH, BODY_TOO_LARGE, COMPRESSION_INVALID,
  *   COMPRESSION_BOMB, DISK_FULL, OUTPUT_UNWRITABLE
  */
 export function rewriteBatch<T extends WrittenFlows>(request: RewriteRequest<T>): { content_sha256: string; batch: T } {
@@ -73,7 +76,7 @@ function copyRows(reader: BatchReader, writer: BatchSink, flows: number): FlowTo
 
 function checkOrigin(
   metadata: BatchMetadata,
-  { sensor, telescope_epoch }: Pick<RewriteRequest<never>, 'sensor' | 'telescope_epoch'>,
+  { sensor, telescope_epoch, telescope }: Pick<RewriteRequest<never>, 'sensor' | 'telescope_epoch' | 'telescope'>,
 ): void {
   if (metadata.sensor !== sensor) {
     throw new TelescopeError(
@@ -85,6 +88,20 @@ function checkOrigin(
   if (metadata.telescope_epoch !== telescope_epoch) {
     invalid(`telescope epoch ${metadata.telescope_epoch}, the sensor is in ${telescope_epoch}`)
   }
+  if (metadata.telescope) checkTelescope(metadata.telescope, telescope, sensor)
+}
+
+/** Rates are taken over the registered addresses: with others they would be wrong, and nothing would show it. */
+function checkTelescope(actual: TelescopeMark, expected: TelescopeMark, sensor: string): void {
+  if (actual.ipv4_addr_count === expected.ipv4_addr_count && actual.check === expected.check) return
+  const [counted, registered] = [actual.ipv4_addr_count, expected.ipv4_addr_count]
+  const others =
+    counted === registered ? 'other addresses than those' : `${counted} IPv4 addresses, not the ${registered}`
+  throw new TelescopeError(
+    'BATCH_TELESCOPE_MISMATCH',
+    `batch: it was collected for ${others} that sensor "${sensor}" is registered with; collect again with the registered prefixes, or have the coordinator correct them (hirundo sensor change) and retry this upload`,
+    { sensor, expected: registered, actual: counted },
+  )
 }
 
 function checkTotals(metadata: BatchMetadata, totals: FlowTotals): void {

@@ -1,6 +1,7 @@
 import type { ListenedSpan } from './coverage.ts'
 import type { DropReason } from './drop-reason.ts'
 import type { ErrorCode } from './errors.ts'
+import type { TelescopeMark } from './telescope-mark.ts'
 
 /**
  * A batch: one Arrow IPC stream with the columns of FLOW. What is not a flow stands as JSON under BATCH_METADATA_KEY
@@ -12,6 +13,8 @@ export interface BatchMetadata {
   readonly schema_version: number
   readonly sensor: string
   readonly telescope_epoch: number
+  /** Absent in batches of versions that wrote none. */
+  readonly telescope?: TelescopeMark
   /** Disjoint, in order. */
   readonly spans: readonly ListenedSpan[]
   readonly flows: number

@@ -108,6 +108,11 @@ export const ERROR_CODES = {
   },
   SENSOR_UNKNOWN: { kind: 'usage', status: 404, doc: 'No sensor of this name is registered.' },
   SENSOR_EXISTS: { kind: 'usage', status: 409, doc: 'A sensor of this name is registered already.' },
+  SENSOR_HAS_UPLOADS: {
+    kind: 'usage',
+    status: 409,
+    doc: 'The prefixes of a sensor cannot change while uploads of it are counted, held or on their way.',
+  },
   UPLOAD_STATE: { kind: 'usage', status: 409, doc: 'What is asked cannot be done to an upload in its state.' },
   PREFIX_OVERLAPS: { kind: 'usage', status: 409, doc: 'A dark prefix overlaps one that another sensor has.' },
   CONTENT_TYPE_UNSUPPORTED: {
@@ -180,6 +185,11 @@ export const ERROR_CODES = {
     kind: 'input',
     status: 422,
     doc: 'The batch names another sensor than the one that sends it.',
+  },
+  BATCH_TELESCOPE_MISMATCH: {
+    kind: 'input',
+    status: 422,
+    doc: 'The batch was collected for other dark addresses than its sensor is registered with.',
   },
   DIGEST_MISMATCH: { kind: 'input', status: 422, doc: 'The body does not have the SHA-256 that the request names.' },
   CAPTURE_OVERLAPS: {

@@ -1,5 +1,6 @@
 import type { BatchMetadata, CaptureSummary } from './batch.ts'
 import type { ErrorCode, ErrorDetails } from './errors.ts'
+import type { TelescopeMark } from './telescope-mark.ts'
 
 /**
  * The conversation between the hub and its parsing child (`collector/parse-child.ts`), one JSON message each way over
@@ -32,6 +33,8 @@ export type ParseJob =
       readonly sensor: string
       readonly telescope_epoch: number
       readonly upload_id: number
+      /** Of the addresses that the sensor is registered with. */
+      readonly telescope: TelescopeMark
     }
 
 export type ParseAnswer =

@@ -22,8 +22,10 @@ const BUSY_UPLOADS = 20
 const BUSY_MILLISECONDS = 10_000
 /** A group with so many flows makes no small file: the next need not wait. */
 const GROUP_FLOWS_LARGE = 65_536
-/** An upload that cannot be counted this often is at fault itself. */
+/** An upload that cannot be counted this often, while others can, is at fault itself. */
 const COUNT_TRIES_MAX = 3
+/** Where nothing else comes that could be counted, the machine may be at fault, for so long. */
+const MACHINE_MILLISECONDS = 15 * 60_000
 /** How long to wait when the disk is full or the catalog refuses: longer each time, until it works again. */
 const RETRY_MILLISECONDS = [1000, 2000, 5000]
 
@@ -42,8 +44,10 @@ export class Counter {
   readonly #rounds: ParseRounds
   readonly #onError: (error: unknown, what: string) => void
   readonly #onBroken: (error: unknown) => void
-  /** How often an upload failed to be counted alone. */
-  readonly #failures = new Map<string, number>()
+  /** How often an upload failed to be counted alone, and what was counted and when it was the first time. */
+  readonly #failures = new Map<string, { readonly times: number; readonly counted: number; readonly at: number }>()
+  /** Groups that were counted. */
+  #counted = 0
   /** Failures in a row. */
   #retries = 0
   /** Groups of the last seconds. */
@@ -205,6 +209,7 @@ export class Counter {
       await this.#commitWithout(error, group)
       return
     }
+    this.#counted++
     for (const { receipt } of group) this.#failures.delete(identity(receipt))
     // Counted or held, and perhaps decided about since then.
     for (const receipt of await this.#storage.readAgain(group.map(({ receipt }) => receipt))) {
@@ -233,12 +238,15 @@ export class Counter {
   /** An upload that parsed and cannot be counted: again later, since the machine may be at fault, but not for ever. */
   async #refuse(receipt: Receipt, error: unknown): Promise<void> {
     const isFull = error instanceof TelescopeError && error.code === 'DISK_FULL'
-    const failures = (this.#failures.get(identity(receipt)) ?? 0) + (isFull ? 0 : 1)
-    this.#failures.set(identity(receipt), failures)
-    if (failures < COUNT_TRIES_MAX) throw error
+    const now = performance.now()
+    const before = this.#failures.get(identity(receipt)) ?? { times: 0, counted: this.#counted, at: now }
+    const times = before.times + (isFull ? 0 : 1)
+    this.#failures.set(identity(receipt), { ...before, times })
+    const isAtFault = this.#counted > before.counted || now - before.at >= MACHINE_MILLISECONDS
+    if (times < COUNT_TRIES_MAX || !isAtFault) throw error
     this.#failures.delete(identity(receipt))
     this.#onError(error, `${receipt.kind} ${identity(receipt)} is set aside`)
-    const message = `${receipt.kind} could not be counted in ${failures} tries; the hub's log says why`
+    const message = `${receipt.kind} could not be counted in ${times} tries; the hub's log says why`
     await this.#parser.quarantine(receipt, 'STORAGE_FAILED', message)
   }
 }

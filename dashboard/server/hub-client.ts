@@ -4,7 +4,7 @@ import { ERROR_CODES, type ErrorBody, TelescopeError } from '../../schemas/error
 import { checkHoldsHub, type DataFolder, dataFolder, openDataFolder } from './data-folder.ts'
 
 interface Question {
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly body?: object
 }

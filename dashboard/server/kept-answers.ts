@@ -149,6 +149,7 @@ export function keepAnswers(
       if (uploads.length > 0) noteCount()
     },
     addSensor: forget(storage.addSensor),
+    changeSensor: forget(storage.changeSensor),
     withdrawUpload: forget(storage.withdrawUpload),
     rebuildDay: forget(storage.rebuildDay),
     replaceDay: forget(storage.replaceDay),

@@ -1,5 +1,7 @@
 import type { NumberedReceipt, Storage } from '../../analytics/storage.ts'
+import { parseTelescope } from '../../schemas/address.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import { markTelescope } from '../../schemas/telescope-mark.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { ParsePool, ParseResult } from './parse-pool.ts'
 import { readSensorKey } from './registration.ts'
@@ -20,7 +22,10 @@ export async function parseUpload(
   if (record === null) throw new TelescopeError('INTERNAL', `sensor "${sensor}" has a receipt and is not registered`)
   const { telescope, telescope_epoch } = record
   const common = { input, sensor, telescope_epoch, upload_id }
-  if (kind === 'batch') return await pool.parse({ kind, ...common }, byte_count, onTry)
+  if (kind === 'batch') {
+    const mark = markTelescope(parseTelescope(telescope))
+    return await pool.parse({ kind, ...common, telescope: mark }, byte_count, onTry)
+  }
   const key = await readSensorKey(folder, sensor)
   return await pool.parse({ kind, ...common, sha256, telescope, key }, byte_count, onTry)
 }

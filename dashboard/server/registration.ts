@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, open, readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { NewSensor, SensorRecord, Storage } from '../../analytics/storage.ts'
+import type { NewSensor, SensorChange, SensorRecord, Storage } from '../../analytics/storage.ts'
 import { formatPrefix, parseTelescope } from '../../schemas/address.ts'
 import { LOCAL_ACTOR } from '../../schemas/audit.ts'
 import { isSensorId } from '../../schemas/batch.ts'
@@ -10,6 +10,10 @@ import { type DataFolder, syncFolder } from './data-folder.ts'
 
 const KEY_BYTES = 32
 const ORGANISATION_CHARACTERS_MAX = 200
+
+const REGIONS = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })
+/** Codes with a name that are no place: unknown, and two for tests of languages. */
+const NO_ECONOMIES: ReadonlySet<string> = new Set(['ZZ', 'XA', 'XB'])
 
 /**
  * Registers a sensor and makes the key that numbers its destinations in raw uploads.
@@ -28,27 +32,50 @@ export async function registerSensor(
       { sensor: sensor.sensor },
     )
   }
-  const economy = sensor.economy.toUpperCase()
-  if (!/^[A-Z]{2}$/.test(economy)) {
-    throw new TelescopeError(
-      'QUERY_INVALID',
-      `economy "${sensor.economy}" is not two letters of ISO 3166-1, such as JP`,
-      {
-        economy: sensor.economy,
-      },
-    )
-  }
-  const organisation = sensor.organisation.trim()
-  if (organisation.length > ORGANISATION_CHARACTERS_MAX) {
-    throw new TelescopeError(
-      'QUERY_INVALID',
-      `organisation has ${organisation.length} characters, at most ${ORGANISATION_CHARACTERS_MAX} are kept`,
-    )
-  }
+  const economy = economyOf(sensor.economy)
+  const organisation = organisationOf(sensor.organisation)
   const telescope = parseTelescope(sensor.telescope).map(formatPrefix).join(',')
   // The key first: a sensor without one could never be counted, a key without a sensor harms nobody.
   await makeSensorKey(folder, sensor.sensor)
   return await storage.addSensor({ sensor: sensor.sensor, economy, organisation, telescope }, actor)
+}
+
+/**
+ * Corrects a registration.
+ * @throws SENSOR_UNKNOWN, QUERY_INVALID, ADDRESS_INVALID, PREFIX_OVERLAPS, SENSOR_HAS_UPLOADS
+ */
+export async function changeRegistration(
+  storage: Storage,
+  sensor: string,
+  { economy, organisation, telescope }: SensorChange,
+  actor: string = LOCAL_ACTOR,
+): Promise<SensorRecord> {
+  const change: SensorChange = {
+    ...(economy === undefined ? {} : { economy: economyOf(economy) }),
+    ...(organisation === undefined ? {} : { organisation: organisationOf(organisation) }),
+    ...(telescope === undefined ? {} : { telescope: parseTelescope(telescope).map(formatPrefix).join(',') }),
+  }
+  return await storage.changeSensor(sensor, change, actor)
+}
+
+function economyOf(text: string): string {
+  const economy = text.toUpperCase()
+  const known = /^[A-Z]{2}$/.test(economy) && !NO_ECONOMIES.has(economy) && REGIONS.of(economy) !== undefined
+  const usual = known ? new Intl.Locale(`und-${economy}`).maximize().region : undefined
+  if (known && usual === economy) return economy
+  const hint = known ? `; did you mean ${usual}?` : ', such as JP'
+  throw new TelescopeError('QUERY_INVALID', `economy "${text}" is not two letters of ISO 3166-1${hint}`, {
+    economy: text,
+  })
+}
+
+function organisationOf(text: string): string {
+  const organisation = text.trim()
+  if (organisation.length <= ORGANISATION_CHARACTERS_MAX) return organisation
+  throw new TelescopeError(
+    'QUERY_INVALID',
+    `organisation has ${organisation.length} characters, at most ${ORGANISATION_CHARACTERS_MAX} are kept`,
+  )
 }
 
 /** The sensor's dst_index key, 64 hexadecimal digits. */

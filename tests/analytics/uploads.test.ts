@@ -247,3 +247,41 @@ async function readNumbers(data: string): Promise<unknown[]> {
     'SELECT day, sum(row_count) AS r, sum(packet_count) AS p FROM lake_file GROUP BY ALL ORDER BY ALL',
   )
 }
+
+describe('a registration', () => {
+  test('keeps its prefixes while anything of the sensor is in the numbers or on its way there', async () => {
+    const storage = await storageWithSensors()
+    const sent = upload(packets(0, 100))
+    const telescope = '192.0.2.0/29'
+    await storage.recordReceived({ sensor: 'alpha', sha256: sent.sha256, kind: 'batch', byte_count: 1 })
+    await expect(storage.changeSensor('alpha', { telescope })).rejects.toMatchObject({ code: 'SENSOR_HAS_UPLOADS' })
+    await storage.countGroup([sent])
+    await expect(storage.changeSensor('alpha', { telescope })).rejects.toMatchObject({
+      code: 'SENSOR_HAS_UPLOADS',
+      details: { sensor: 'alpha', uploads: 1 },
+    })
+    // What says nothing of addresses may change, and the same prefixes otherwise written are the same.
+    await storage.changeSensor('alpha', { economy: 'TH', telescope: '192.0.2.0/28' })
+    expect(await storage.findSensor('alpha')).toMatchObject({ economy: 'TH', ipv4_addr_count: 16 })
+    await storage.withdrawUpload(decision(sent))
+    await storage.changeSensor('alpha', { telescope })
+    expect(await storage.findSensor('alpha')).toMatchObject({ economy: 'TH', telescope, ipv4_addr_count: 8 })
+  })
+
+  test('that was corrected is what a reopened hub knows', async () => {
+    const data = temporaryFolder()
+    const storage = await openStorage({ data, geography: TEST_GEOGRAPHY })
+    await storage.addSensor(ALPHA)
+    await storage.changeSensor('alpha', { telescope: '192.0.2.16/28,2001:db8::/64', organisation: 'C' })
+    await storage.close()
+    const again = await openStorage({ data, geography: TEST_GEOGRAPHY })
+    expect(await again.findSensor('alpha')).toMatchObject({
+      economy: 'JP',
+      organisation: 'C',
+      telescope: '192.0.2.16/28,2001:db8::/64',
+      ipv4_addr_count: 16,
+      has_ipv6: true,
+    })
+    await again.close()
+  })
+})

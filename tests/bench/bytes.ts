@@ -7,7 +7,9 @@ import { bindList, identifier, literal, sql } from '../../analytics/sql.ts'
 import { compressBatch } from '../../collector/compressed-batch.ts'
 import { FlowFileWriter } from '../../collector/flow-file-writer.ts'
 import { rewriteBatch } from '../../collector/rewrite-batch.ts'
+import { parseTelescope } from '../../schemas/address.ts'
 import type { BatchMetadata } from '../../schemas/batch.ts'
+import { markTelescope, type TelescopeMark } from '../../schemas/telescope-mark.ts'
 import { hasCommand } from '../support/external.ts'
 import { measure } from './measure.ts'
 import { PROGRAM, simulateDay } from './simulated-day.ts'
@@ -57,7 +59,7 @@ async function compare(folder: string): Promise<void> {
   const sentLive = await sentBytes(live)
   line(`${live.length} batches of ${LIVE_BATCH_SECONDS} s as sent`, sentLive)
   await flowDumpLines(line, path, folder)
-  await parquetLines(line, day, folder)
+  await parquetLines(line, day, folder, markTelescope(parseTelescope(telescope)))
   const [each, eachLive] = [sent, sentLive].map(bytes => (bytes / packets).toFixed(2))
   print(`asked of batches as sent: at most ${ASKED} bytes/packet; ${each}, and ${eachLive} in short batches`)
 }
@@ -102,6 +104,7 @@ async function parquetLines(
   line: (name: string, bytes: number) => void,
   batches: readonly string[],
   folder: string,
+  mark: TelescopeMark,
 ): Promise<void> {
   const place = await mkdtemp(join(folder, 'parquet-'))
   const database = await Database.open({
@@ -114,7 +117,9 @@ async function parquetLines(
   const session = await database.session()
   try {
     const open = (metadata: BatchMetadata) => new FlowFileWriter(place, metadata, 1)
-    const files = batches.map(input => rewriteBatch({ input, open, sensor: 'bench', telescope_epoch: 1 }).batch.path)
+    const files = batches.map(
+      input => rewriteBatch({ input, open, sensor: 'bench', telescope_epoch: 1, telescope: mark }).batch.path,
+    )
     const flows = sql`SELECT * FROM read_parquet(${bindList('text', files)})`
     for (const codec of ['snappy', 'zstd']) {
       const file = join(place, `${codec}.parquet`)

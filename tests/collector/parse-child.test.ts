@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Collector } from '../../collector/collector.ts'
 import { parseTelescope } from '../../schemas/address.ts'
 import type { ParseAnswer, ParseJob } from '../../schemas/parse-job.ts'
+import { markTelescope } from '../../schemas/telescope-mark.ts'
 import { ROOT } from '../support/external.ts'
 import { addUpFlows, readBatch } from '../support/read-batch.ts'
 import { readFlowFiles } from '../support/read-flow-file.ts'
@@ -65,6 +66,7 @@ const batchJob = (input: string, sensor = 'test', epoch = 1): JobRequest => ({
   sensor,
   telescope_epoch: epoch,
   upload_id: 7,
+  telescope: markTelescope(parseTelescope(TELESCOPE)),
 })
 
 async function ownBatches(capture: string): Promise<string[]> {

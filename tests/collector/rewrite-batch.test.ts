@@ -11,6 +11,7 @@ import { rewriteBatch } from '../../collector/rewrite-batch.ts'
 import { parseTelescope } from '../../schemas/address.ts'
 import type { BatchMetadata } from '../../schemas/batch.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import { markTelescope } from '../../schemas/telescope-mark.ts'
 import { ROOT } from '../support/external.ts'
 import { temporaryFolders } from '../support/temporary-folder.ts'
 
@@ -49,16 +50,24 @@ const METADATA: BatchMetadata = {
   last_packet: 1_763_800_021_999_999,
 }
 
+const MARK = markTelescope(parseTelescope('192.0.2.0/24'))
+
 function writeBatch(block: ReceivedRows, metadata: object, rows = 1): string {
   const writer = new BatchWriter(newFolder(), metadata as BatchMetadata)
   writer.writeRows(block.columns, rows)
   return writer.finish().path
 }
 
-function rewrite(input: string): { code: string; message: string; left: string[] } | null {
+function rewrite(input: string, telescope = MARK): { code: string; message: string; left: string[] } | null {
   const out = newFolder()
   try {
-    rewriteBatch({ input, open: metadata => new BatchWriter(out, metadata), sensor: 'test', telescope_epoch: 1 })
+    rewriteBatch({
+      input,
+      open: metadata => new BatchWriter(out, metadata),
+      sensor: 'test',
+      telescope_epoch: 1,
+      telescope,
+    })
     return null
   } catch (error) {
     if (!(error instanceof TelescopeError)) throw error
@@ -68,6 +77,28 @@ function rewrite(input: string): { code: string; message: string; left: string[]
 }
 
 it('a good batch passes', () => expect(rewrite(writeBatch(goodBlock(), METADATA))).toBeNull())
+
+describe('a batch that was collected for other addresses than are registered', () => {
+  const refusal = (prefixes: string) => {
+    const telescope = markTelescope(parseTelescope(prefixes))
+    return rewrite(writeBatch(goodBlock(), { ...METADATA, telescope }))
+  }
+  it.each([['192.0.2.0/24'], ['192.0.2.0/25,192.0.2.128/25']])('is none when it was collected for %s', prefixes =>
+    expect(refusal(prefixes)).toBeNull(),
+  )
+  it.each([
+    ['192.0.2.0/25', '128 IPv4 addresses, not the 256'],
+    ['192.0.2.0/24,192.0.3.0/24', '512 IPv4 addresses, not the 256'],
+    ['192.0.3.0/24', 'other addresses than those'],
+    ['192.0.2.0/24,2001:db8::/64', 'other addresses than those'],
+  ])('is refused with %s, and nothing stays', (prefixes, words) =>
+    expect(refusal(prefixes)).toMatchObject({
+      code: 'BATCH_TELESCOPE_MISMATCH',
+      message: expect.stringContaining(words),
+      left: [],
+    }),
+  )
+})
 
 describe('a row that no collector writes is refused', () => {
   const cases: Record<string, (block: ReceivedRows) => void> = {
@@ -195,7 +226,13 @@ describe('damage', () => {
     await collector.finish()
     const good = readFileSync(collector.batches[0]!.path)
     const input = join(newFolder(), 'damaged.arrow')
-    const allowed = new Set(['BATCH_INVALID', 'BATCH_VERSION_UNSUPPORTED', 'BATCH_SENSOR_MISMATCH'])
+    const allowed = new Set([
+      'BATCH_INVALID',
+      'BATCH_VERSION_UNSUPPORTED',
+      'BATCH_SENSOR_MISMATCH',
+      'BATCH_TELESCOPE_MISMATCH',
+    ])
+    expect(rewrite(collector.batches[0]!.path, markTelescope(telescope))).toBeNull()
     fc.assert(
       fc.property(
         fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 8 }),
@@ -205,7 +242,7 @@ describe('damage', () => {
           const bytes = Buffer.from(good)
           for (const [at, value] of changes) bytes[at] = value
           writeFileSync(input, isCut ? bytes.subarray(0, length) : bytes)
-          const refused = rewrite(input)
+          const refused = rewrite(input, markTelescope(telescope))
           if (refused) expect([allowed.has(refused.code), refused.left]).toEqual([true, []])
         },
       ),

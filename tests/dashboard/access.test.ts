@@ -43,6 +43,7 @@ const MAY_CALL: Readonly<Record<string, readonly string[]>> = {
   'POST /api/v1/enrolments': EVERYONE,
   'POST /api/v1/sensor-keys': ['sensor'],
   'POST /api/v1/sensors': COORDINATOR,
+  'PATCH /api/v1/sensors/:sensor': COORDINATOR,
   'POST /api/v1/sensors/:sensor/invitations': COORDINATOR,
   'GET /api/v1/sensors/:sensor/keys': COORDINATOR,
   'DELETE /api/v1/sensors/:sensor/keys': COORDINATOR,

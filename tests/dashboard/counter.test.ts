@@ -342,6 +342,30 @@ describe('what cannot be read', () => {
     expect(errors.length).toBeGreaterThan(0)
   })
 
+  it('by the storage waits while nothing else can be counted either, since the machine may be at fault', async () => {
+    const bad = await receive(CAPTURE)
+    let refusals = 0
+    const { counter } = startCounter({
+      storage: {
+        ...hub.storage,
+        countGroup: async uploads => {
+          if (uploads.some(upload => upload.sha256 === bad)) {
+            refusals++
+            throw new TelescopeError('STORAGE_FAILED', 'lake: too many open files')
+          }
+          await hub.storage.countGroup(uploads)
+        },
+      },
+    })
+    await vi.waitFor(() => expect(errors.length).toBeGreaterThanOrEqual(4), { timeout: 30_000 })
+    expect(refusals).toBeGreaterThanOrEqual(4)
+    expect((await hub.storage.findReceipt('lab-1', bad))!.state).toBe('received')
+    const good = await receive(OTHER)
+    counter.notify()
+    expect((await settled(good)).state).toBe('counted')
+    expect(await settled(bad)).toMatchObject({ state: 'quarantined', error_code: 'STORAGE_FAILED' })
+  })
+
   it('by the storage, which names it, is set aside at once', async () => {
     const [bad, good] = [await receive(CAPTURE), await receive(OTHER)]
     const groups: number[] = []

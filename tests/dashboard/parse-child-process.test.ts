@@ -14,6 +14,7 @@ it('a job that comes after the end starts no process, which nobody would end', a
     sensor: 's',
     telescope_epoch: 1,
     upload_id: 1,
+    telescope: { ipv4_addr_count: 1, check: 0 },
   } as const
   expect(await child.run(job, 1)).toMatchObject({ died: 'was stopped with the hub' })
   expect(child.starts).toBe(0)

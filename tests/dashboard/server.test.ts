@@ -355,12 +355,58 @@ describe('registering', () => {
     [{ sensor: 'Not A Name', economy: 'JP', telescope: '198.51.100.0/28' }, 'SENSOR_ID_INVALID'],
     [{ sensor: '..', economy: 'JP', telescope: '198.51.100.0/28' }, 'SENSOR_ID_INVALID'],
     [{ sensor: 'ok', economy: 'Japan', telescope: '198.51.100.0/28' }, 'QUERY_INVALID'],
+    [{ sensor: 'ok', economy: 'XX', telescope: '198.51.100.0/28' }, 'QUERY_INVALID'],
+    [{ sensor: 'ok', economy: 'ZZ', telescope: '198.51.100.0/28' }, 'QUERY_INVALID'],
     [{ sensor: 'ok', economy: 'JP', telescope: '198.51.100.1/28' }, 'ADDRESS_INVALID'],
     [{ sensor: 'ok', economy: 'JP', telescope: '203.0.113.0/25' }, 'PREFIX_OVERLAPS'],
     [{ sensor: 'jp-1', economy: 'JP', telescope: '198.51.100.0/28' }, 'SENSOR_EXISTS'],
     [{ sensor: 'ok', economy: 'JP', telescope: '198.51.100.0/28', colour: 'red' }, 'QUERY_INVALID'],
   ])('%o is refused', async (sensor, code) => {
     expect(errorCode(await post('/api/v1/sensors', sensor))).toBe(code)
+  })
+
+  it('an economy by a code that was replaced is refused with the one that is used', async () => {
+    const response = await post('/api/v1/sensors', { sensor: 'ok', economy: 'uk', telescope: '198.51.100.0/28' })
+    expect(errorCode(response)).toBe('QUERY_INVALID')
+    expect(response.json().error.message).toContain('did you mean GB?')
+  })
+
+  const patch = (sensor: string, payload: object) =>
+    hub.app.inject({
+      method: 'PATCH',
+      url: `/api/v1/sensors/${sensor}`,
+      payload,
+      headers: bearer(hub.tokens.coordinator),
+    })
+
+  it('a sensor can be corrected, and what is left out stays', async () => {
+    const response = await patch('vn-1', { telescope: '203.0.113.64/29', organisation: ' Other ' })
+    expect(response.statusCode).toBe(200)
+    expect(response.json()).toMatchObject({
+      sensor: 'vn-1',
+      economy: 'VN',
+      organisation: 'Other',
+      ipv4_addr_count: 8,
+      telescope_epoch: 1,
+    })
+    expect(response.body).not.toContain('203.0.113')
+    expect(await hub.storage.findSensor('vn-1')).toMatchObject({ telescope: '203.0.113.64/29', ipv4_addr_count: 8 })
+    const [entry] = await hub.storage.listAudit(1)
+    expect(entry).toMatchObject({ action: 'sensor change', subject: 'sensor vn-1' })
+    expect(JSON.stringify(entry)).not.toContain('203.0.113')
+  })
+
+  it.each([
+    ['none-1', { economy: 'JP' }, 'SENSOR_UNKNOWN'],
+    ['vn-1', {}, 'QUERY_INVALID'],
+    ['vn-1', { sensor: 'vn-2' }, 'QUERY_INVALID'],
+    ['vn-1', { economy: 'XX' }, 'QUERY_INVALID'],
+    ['vn-1', { telescope: '203.0.113.1/28' }, 'ADDRESS_INVALID'],
+    ['vn-1', { telescope: '203.0.113.0/25' }, 'PREFIX_OVERLAPS'],
+  ])('a correction of %s by %o is refused', async (sensor, change, code) => {
+    const before = await hub.storage.listSensors()
+    expect(errorCode(await patch(sensor, change))).toBe(code)
+    expect(await hub.storage.listSensors()).toEqual(before)
   })
 
   it.each([

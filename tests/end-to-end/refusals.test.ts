@@ -183,6 +183,25 @@ describe.skipIf(!requireExternal('curl', hasCommand('curl')))('a refusal says wh
     expect(ended.stderr).toMatch(/it is of sensor "jp-1", and the identity is of "vn-1"; send it with that sensor's/)
   })
 
+  it('of a batch for other addresses than are registered; a corrected registration takes it', async () => {
+    const sensor = ['th-1', '--data', data]
+    await hirundoSucceeds(['sensor', 'add', ...sensor, '--economy', 'TH', '--telescope', '198.19.3.0/25'])
+    const thToken = (await hirundoSucceeds(['token', 'create', '--sensor', ...sensor])).stdout.trim()
+    const out = join(folder, 'th-spool')
+    const capture = file(synCapture(9, 5, [198, 19, 3]))
+    await hirundoSucceeds(['collect', capture, '--sensor', 'th-1', '--telescope', '198.19.3.0/24', '--out', out])
+    const batch = readFileSync(join(out, readdirSync(out).find(entry => entry.endsWith('.arrow'))!))
+    const { error_message, ...fate } = await fateOf('batches', batch, thToken)
+    expect(fate).toMatchObject({ state: 'quarantined', error_code: 'BATCH_TELESCOPE_MISMATCH' })
+    expect(error_message).toBe(
+      'batch: it was collected for 256 IPv4 addresses, not the 128 that sensor "th-1" is registered with; collect again with the registered prefixes, or have the coordinator correct them (hirundo sensor change) and retry this upload',
+    )
+    const changed = await hirundoSucceeds(['sensor', 'change', ...sensor, '--telescope', '198.19.3.0/24'])
+    expect(changed.stdout).toBe('sensor th-1 in TH with 256 IPv4 addresses is registered now\n')
+    await hirundoSucceeds(['upload', 'retry', digestOf(batch), '--sensor', ...sensor])
+    expect(await fateOf('batches', batch, thToken)).toMatchObject({ state: 'counted', packet_kept_count: 5 })
+  })
+
   it('of a bomb', async () => {
     const bomb = gzipSync(Buffer.concat([synCapture(5, 5, NETWORK), Buffer.alloc(8 * 2 ** 20)]))
     const { state, error_code, error_message } = await fateOf('captures', bomb)

@@ -7,7 +7,7 @@ export interface CallPoint {
   /** Of strace, separated by commas. */
   readonly calls: string
   readonly nth: number
-  /** Only calls on this path below the data folder are counted; null for all. */
+  /** Only calls on this path, absolute or below the data folder, are counted; null for all. */
   readonly path: string | null
   /** Place of the thread in `threadsOf`; null for all, each of which counts by itself. */
   readonly thread: number | null

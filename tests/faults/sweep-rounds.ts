@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { type CallPoint, threadsOf } from './call-points.ts'
 import { pause } from './fault-test.ts'
 import type { Acknowledged, FaultyHub } from './faulty-hub.ts'
@@ -34,7 +34,7 @@ export class FaultRounds {
     const { name, calls, nth, path, thread } = point
     this.#last = `${fault} at ${name}`
     const log = join(hub.data, `strace-${this.sent.length}.log`)
-    const onPath = path === null ? [] : ['-P', join(hub.data, path)]
+    const onPath = path === null ? [] : ['-P', resolve(hub.data, path)]
     const inject = ['-e', `inject=${calls}:${fault}:when=${nth}`, '-e', `trace=${calls}`]
     const tracer = await attach(hub, log, thread, [...onPath, ...inject])
     const upload = makeCapture(hub.sensors[0]!, this.sent.length, UPLOAD_BYTES)

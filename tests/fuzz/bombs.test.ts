@@ -6,11 +6,13 @@ import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { BatchWriter } from '../../collector/batch-writer.ts'
 import { type ColumnArray, emptyColumns } from '../../collector/flow-columns.ts'
+import { parseTelescope } from '../../schemas/address.ts'
 import { type BatchMetadata, FLOWS_PER_RECORD_BATCH } from '../../schemas/batch.ts'
 import { physicalColumns } from '../../schemas/column.ts'
 import type { ErrorCode } from '../../schemas/errors.ts'
 import { FLOW } from '../../schemas/flow.ts'
 import type { ParseAnswer, ParseJob } from '../../schemas/parse-job.ts'
+import { markTelescope } from '../../schemas/telescope-mark.ts'
 import { block, enhancedPacket, pcap, pcapRecord, sectionHeader } from '../support/capture-builder.ts'
 import { ROOT } from '../support/external.ts'
 import { concat, ethernet, hex, ipv4, tcp } from '../support/frame-builder.ts'
@@ -69,7 +71,7 @@ async function measure(kind: ParseJob['kind'], bytes: Uint8Array): Promise<Measu
 function job(kind: ParseJob['kind'], input: string): ParseJob {
   const base = { id: 1, input, out: newFolder(), sensor: SENSOR, telescope_epoch: TELESCOPE_EPOCH, upload_id: 1 }
   return kind === 'batch'
-    ? { ...base, kind }
+    ? { ...base, kind, telescope: markTelescope(parseTelescope(TELESCOPES[0]!)) }
     : { ...base, kind, sha256: '00'.repeat(32), telescope: TELESCOPES[0]!, key: '07'.repeat(32) }
 }
 

@@ -6,10 +6,11 @@ import { BatchWriter, type WrittenBatch } from '../../collector/batch-writer.ts'
 import { Collector, type CollectorOptions } from '../../collector/collector.ts'
 import { rewriteBatch } from '../../collector/rewrite-batch.ts'
 import type { Random } from '../../fixtures/simulator/random.ts'
-import { parseTelescope } from '../../schemas/address.ts'
+import { type Prefix, parseTelescope } from '../../schemas/address.ts'
 import type { BatchMetadata, CaptureSummary } from '../../schemas/batch.ts'
 import { DROP_REASON_NAMES } from '../../schemas/drop-reason.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import { markTelescope } from '../../schemas/telescope-mark.ts'
 import { SENSOR, TELESCOPE_EPOCH, TELESCOPES } from './corpus.ts'
 import { checkError, DECODE_OPTIONS_ALL, fail, inputRandom } from './reading.ts'
 import type { Outcome, Target } from './targets.ts'
@@ -24,10 +25,11 @@ const BATCH_CODES: ReadonlySet<string> = new Set([
   'BATCH_INVALID',
   'BATCH_VERSION_UNSUPPORTED',
   'BATCH_SENSOR_MISMATCH',
+  'BATCH_TELESCOPE_MISMATCH',
   'COMPRESSION_INVALID',
 ])
 
-function drawOptions(random: Random): Partial<CollectorOptions> {
+function drawOptions(random: Random): Partial<CollectorOptions> & Pick<CollectorOptions, 'telescope'> {
   const declared = random.below(4) === 0 ? { from: 1_763_800_000_000_000, to: 1_763_900_000_000_000 } : null
   return {
     telescope: parseTelescope(TELESCOPES[random.below(TELESCOPES.length)]!),
@@ -88,7 +90,7 @@ export function collectTarget(root: string): Target {
         if (kept !== general.summary.packets_kept)
           fail(`${general.summary.packets_kept} packets kept, ${kept} in batches`)
         for (const { path: batch, sha256 } of general.batches.slice(0, 1))
-          if (rewritten(batch, folder) !== sha256) fail('the hub would change a batch')
+          if (rewrite(batch, folder, options.telescope).sha256 !== sha256) fail('the hub would change a batch')
         return outcomeOfSummary(general.summary)
       } finally {
         rmSync(folder, { recursive: true })
@@ -101,13 +103,19 @@ function outcomeOfSummary({ error, packets_read, drops }: CaptureSummary): Outco
   return { code: error?.code ?? null, packets: packets_read, drops: DROP_REASON_NAMES.map(name => drops[name] ?? 0) }
 }
 
-function rewrite(input: string, out: string): WrittenBatch {
+function rewrite(
+  input: string,
+  out: string,
+  telescope: readonly Prefix[] = parseTelescope(TELESCOPES[0]!),
+): WrittenBatch {
   const open = (metadata: BatchMetadata) => new BatchWriter(out, metadata)
-  return rewriteBatch({ input, open, sensor: SENSOR, telescope_epoch: TELESCOPE_EPOCH }).batch
-}
-
-function rewritten(input: string, out: string): string {
-  return rewrite(input, out).sha256
+  return rewriteBatch({
+    input,
+    open,
+    sensor: SENSOR,
+    telescope_epoch: TELESCOPE_EPOCH,
+    telescope: markTelescope(telescope),
+  }).batch
 }
 
 /** Lets only what the hub may answer to a batch pass. */
