@@ -1,4 +1,11 @@
-import { COVERAGE_SPAN, LAKE_FILE, RECEIPT, type Receipt } from '../schemas/catalog.ts'
+import {
+  COVERAGE_SPAN,
+  LAKE_FILE,
+  RECEIPT,
+  RECEIPT_STATES,
+  type Receipt,
+  type ReceiptState,
+} from '../schemas/catalog.ts'
 import { physicalColumns, type Table } from '../schemas/column.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import { LAKE_FLOW } from '../schemas/flow.ts'
@@ -21,6 +28,8 @@ import { checkState } from './upload-state.ts'
  * Takes an upload out of the numbers. First new files without its flows, and the sums of the hours that it touched;
  * then one transaction that changes manifest, rollups, coverage and receipt, and writes it down.
  */
+
+const WITHDRAWN_FROM: readonly ReceiptState[] = ['counted', 'held', 'quarantined']
 
 const HOUR = HOUR_SECONDS * MICROSECONDS
 
@@ -57,7 +66,7 @@ export async function withdrawUpload(engine: WithdrawEngine, decision: UploadDec
   const session = await database.session()
   let removal = NOTHING
   try {
-    const row = checkState(await findReceiptRow(session, sensor, sha256), decision, 'withdraw', ['counted', 'held'])
+    const row = checkState(await findReceiptRow(session, sensor, sha256), decision, 'withdraw', WITHDRAWN_FROM)
     const hasFlows = row.duplicate_of === null && row.counted
     const heir = hasFlows ? await findHeir(session, sensor, sha256) : null
     if (hasFlows && heir === null) {
@@ -88,7 +97,7 @@ export async function withdrawUpload(engine: WithdrawEngine, decision: UploadDec
         sql`UPDATE receipt SET state = ${receiptState('withdrawn')}, duplicate_of = ${bind('text', heir)}, overlaps_with = NULL,
           error_code = NULL, error_message = NULL WHERE rowid = ${bind('int64', row_id)}`,
       )
-      const details = { state: row.counted ? 'counted' : 'held', content_stays_in: heir }
+      const details = { state: RECEIPT_STATES[row.state]!, content_stays_in: heir }
       const note = { actor, action: 'upload withdraw', subject: `upload ${sensor}/${sha256}`, details }
       await appendAudit(session, note, engine.nowMicros())
       return (await readReceipt(session, sensor, sha256))!

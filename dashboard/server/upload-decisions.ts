@@ -46,6 +46,8 @@ export class UploadDecisions {
   /** See Storage.withdrawUpload, also for what it throws. */
   withdraw(decision: UploadDecision): Promise<Receipt> {
     return this.#inTurn(async () => {
+      const before = await this.#storage.findReceipt(decision.sensor, decision.sha256)
+      if (before?.state === 'quarantined') await this.#inbox.fetch(before)
       const receipt = await this.#storage.withdrawUpload(decision)
       await this.#inbox.place(receipt)
       return receipt

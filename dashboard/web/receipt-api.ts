@@ -39,7 +39,7 @@ export function receiptActions(state: string): readonly ReceiptAction[] {
     case 'held':
       return ['accept', 'withdraw']
     case 'quarantined':
-      return ['retry']
+      return ['retry', 'withdraw']
     case 'withdrawn':
       return ['accept']
     default:

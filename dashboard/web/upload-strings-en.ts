@@ -146,6 +146,8 @@ export const UPLOAD_STRINGS_EN = {
     CAPTURE_TIME_AHEAD: 'The clock of the sensor is ahead. See that it keeps time (chrony, ntpd).',
     CAPTURE_OFF_TELESCOPE:
       'Either it is the capture of another sensor, or the prefixes registered for this one are not those it listens to. Ask the coordinator.',
+    BATCH_TELESCOPE_MISMATCH:
+      'Its rates would be wrong. Compare the prefixes of collect with the registered ones; ask the coordinator.',
     CAPTURE_OVERLAPS:
       'If both are of the same packets, withdraw one of them. If two recorders shared the addresses, count it, too.',
     LINK_TYPE_UNSUPPORTED: 'Record on an Ethernet, IP or “any” interface.',

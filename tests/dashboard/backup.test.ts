@@ -122,6 +122,12 @@ describe('backup, restore, verify', () => {
     expect([again.status, again.stderr]).toEqual([1, expect.stringContaining('[OUTPUT_UNWRITABLE]')])
     const other = await runCommand('backup', root, '--data', data)
     expect([other.status, other.stderr]).toEqual([3, expect.stringContaining('[BACKUP_INVALID]')])
+    const inside = await runCommand('backup', join(data, 'backup'), '--data', data)
+    expect([inside.status, inside.stderr]).toEqual([
+      3,
+      expect.stringMatching(/lies in the data folder.*BACKUP_INVALID/),
+    ])
+    expect(existsSync(join(data, 'backup'))).toBe(false)
   })
 
   it('finds one bit in every file of a backup, and restores none of them', async () => {

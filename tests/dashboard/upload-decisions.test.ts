@@ -181,6 +181,22 @@ describe('a quarantined upload', () => {
     expect(await counted(digest)).toMatchObject([{ state: 'quarantined', error_code: 'CAPTURE_FORMAT_UNKNOWN' }])
     expect(errorCode(await decide('accept', digest))).toBe('UPLOAD_STATE')
   })
+
+  it('can be put aside for good, and is tried again when it is accepted after all', async () => {
+    const digest = await receive(Buffer.from('hello, hub'))
+    startCounting()
+    expect(await counted(digest)).toMatchObject([{ state: 'quarantined' }])
+    expect((await decide('withdraw', digest)).json()).toMatchObject({ state: 'withdrawn', error_code: null })
+    expect([inbox(), names('inbox', 'quarantine'), names('captures')]).toEqual([[], [], [digest]])
+    const [entry] = await hub.storage.listAudit(1)
+    expect(entry).toMatchObject({
+      action: 'upload withdraw',
+      details: { state: 'quarantined', content_stays_in: null },
+    })
+    expect((await decide('accept', digest)).json()).toMatchObject({ state: 'received' })
+    startCounting()
+    expect(await counted(digest)).toMatchObject([{ state: 'quarantined', error_code: 'CAPTURE_FORMAT_UNKNOWN' }])
+  })
 })
 
 it('a sensor decides about its own uploads only', async () => {

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { isAbsolute, relative, resolve } from 'node:path'
 import type { Command } from '../../../schemas/command.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import { withFrozenData } from '../freeze-for-command.ts'
@@ -22,9 +22,9 @@ linked: put DIR on another disk. It holds keys and raw captures, so it is for th
     if (target === undefined || more.length > 0) throw new TelescopeError('USAGE', 'backup: name one folder to copy to')
     process.umask(0o077)
     const note = progressNote('copying')
-    const summary = await withFrozenData(textOption(values, 'data'), async frozen =>
-      writeBackup(frozen, resolve(target), note),
-    )
+    const data = textOption(values, 'data')
+    checkOutside(target, data)
+    const summary = await withFrozenData(data, async frozen => writeBackup(frozen, resolve(target), note))
     note(null)
     process.stdout.write(
       values['json']
@@ -33,4 +33,15 @@ linked: put DIR on another disk. It holds keys and raw captures, so it is for th
     )
     return 0
   },
+}
+
+/** What takes the data away must not take the backup with it. */
+function checkOutside(target: string, data: string): void {
+  const way = relative(resolve(data), resolve(target))
+  if (way.startsWith('..') || isAbsolute(way)) return
+  throw new TelescopeError(
+    'BACKUP_INVALID',
+    `backup folder ${target} lies in the data folder ${data}; name one elsewhere, best on another disk`,
+    { path: target },
+  )
 }

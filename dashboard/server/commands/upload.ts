@@ -25,7 +25,8 @@ Works on the hub that runs on the data folder, or on the folder itself when none
 
   accept       counts an upload that is held because another one holds the same traffic, or that was withdrawn
   withdraw     takes a counted or held upload out of the numbers; receipt and bytes stay. When its content was also
-               sent in another form, that upload keeps the content in the numbers: withdraw it as well
+               sent in another form, that upload keeps the content in the numbers: withdraw it as well. Of a quarantined
+               one it says that nothing is to be done about it
   retry        tries a quarantined upload again
   --state      ${RECEIPT_STATES.join(', ')}
   --sensor ID  the sensor that sent it
