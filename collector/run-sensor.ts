@@ -1,5 +1,6 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
+import { parseTelescope } from '../schemas/address.ts'
 import { TelescopeError } from '../schemas/errors.ts'
 import type { SensorConfig } from '../schemas/sensor-config.ts'
 import { checkSensorId } from './collect.ts'
@@ -9,6 +10,7 @@ import { fileError } from './durable-file.ts'
 import { logEvent } from './event-log.ts'
 import { parseHubUrl } from './hub-request.ts'
 import { type Identity, readIdentity } from './identity.ts'
+import { readOrCreateKey } from './key-file.ts'
 import { sendSpool } from './send.ts'
 import { stopOnSignal } from './stop-signal.ts'
 
@@ -26,21 +28,7 @@ const BYTES_PER_MEGABYTE = 1_000_000
  * @throws USAGE, IDENTITY_INVALID, KEY_INVALID and the like at the start, for what the file says; DATA_IN_USE
  */
 export async function runSensor(config: SensorConfig): Promise<void> {
-  const mode = config.watch === undefined ? 'follow' : 'watch'
-  const path = config.watch ?? config.follow
-  if (path === undefined || (config.watch !== undefined && config.follow !== undefined)) {
-    throw new TelescopeError('USAGE', 'sensor run: the configuration names watch or follow, one of them')
-  }
-  checkSensorId(config.sensor)
-  const hub = parseHubUrl(config.hub)
-  const identity = checkedIdentity(config)
-  const options = decodeOptions(
-    {
-      ...(config.decapsulate.length === 0 ? {} : { decapsulate: config.decapsulate.join(',') }),
-      'verify-checksums': config.verify_checksums,
-    },
-    'sensor run',
-  )
+  const { mode, path, hub, identity, options } = checkSensorConfig(config)
   try {
     mkdirSync(config.spool, { recursive: true, mode: 0o700 })
   } catch (error) {
@@ -67,7 +55,8 @@ export async function runSensor(config: SensorConfig): Promise<void> {
       note: warn,
       spoolBytesMax: config.spool_megabytes_max * BYTES_PER_MEGABYTE,
       receiptsMax: config.receipts_max,
-      onSent: batch => info(`batch ${batch.slice(0, 12)}: received by the hub`),
+      onSent: (batch, upload) =>
+        info(`batch ${batch.slice(0, 12)}: received by the hub as upload ${upload.slice(0, 12)}`),
     })
   const collecting = again('collecting', asked.signal, isFinalForCollecting, async () => {
     await collectLive({
@@ -108,6 +97,32 @@ export async function runSensor(config: SensorConfig): Promise<void> {
   info(
     `sensor ${config.sensor}: stopped${last === null ? '; batches wait in the spool' : `; ${last.waiting} batches wait`}`,
   )
+}
+
+/**
+ * What a configuration and the files that it names come to; nothing is made.
+ * @throws USAGE, SENSOR_ID_INVALID, ADDRESS_INVALID, PREFIX_OVERLAPS, IDENTITY_INVALID, KEY_INVALID
+ */
+export function checkSensorConfig(config: SensorConfig) {
+  const mode: 'follow' | 'watch' = config.watch === undefined ? 'follow' : 'watch'
+  const path = config.watch ?? config.follow
+  if (path === undefined || (config.watch !== undefined && config.follow !== undefined)) {
+    throw new TelescopeError('USAGE', 'sensor run: the configuration names watch or follow, one of them')
+  }
+  checkSensorId(config.sensor)
+  parseTelescope(config.telescope.join(','))
+  const hub = parseHubUrl(config.hub)
+  const identity = checkedIdentity(config)
+  // One that is not there yet is made.
+  if (config.key !== undefined && existsSync(config.key)) readOrCreateKey(config.key)
+  const options = decodeOptions(
+    {
+      ...(config.decapsulate.length === 0 ? {} : { decapsulate: config.decapsulate.join(',') }),
+      'verify-checksums': config.verify_checksums,
+    },
+    'sensor run',
+  )
+  return { mode, path, hub, identity, options }
 }
 
 function checkedIdentity(config: SensorConfig): Identity {

@@ -34,7 +34,7 @@ export interface SendRequest {
   /** Receipts kept; default: all. */
   readonly receiptsMax?: number
   /** Told of each batch that the hub has received. */
-  readonly onSent?: (batch: string) => void
+  readonly onSent?: (batch: string, upload: string) => void
 }
 
 interface SendSummary {
@@ -55,7 +55,7 @@ const WATCH_MS = 5000
 const RETRIED_INPUT_CODES: ReadonlySet<ErrorCode> = new Set(['DIGEST_MISMATCH', 'BODY_CUT_SHORT', 'BODY_EMPTY'])
 
 type Outcome =
-  | { readonly kind: 'received'; readonly receipt: object }
+  | { readonly kind: 'received'; readonly receipt: { readonly sha256: string } }
   | { readonly kind: 'refused'; readonly code: ErrorCode; readonly message: string }
   | { readonly kind: 'retry'; readonly why: TelescopeError }
   /** Another process has sent it meanwhile, or this one is to stop. */
@@ -132,7 +132,7 @@ async function emptySpool(sending: Sending, request: SendRequest): Promise<SendS
       spool.settle(sha256, outcome.receipt)
       follower.follow(sha256, outcome.receipt)
       if (request.receiptsMax !== undefined) spool.pruneReceipts(request.receiptsMax)
-      request.onSent?.(sha256)
+      request.onSent?.(sha256, outcome.receipt.sha256)
       summary.sent++
     } else if (outcome.kind === 'refused') {
       const { code, message } = outcome
@@ -278,14 +278,14 @@ function judge({ status, body }: HubAnswer, sentSha256: string, hub: URL, identi
 }
 
 /** Anything in between may answer 200; only a receipt for these very bytes lets a batch go. */
-function isReceipt(body: unknown, sha256: string): body is object {
+function isReceipt(body: unknown, sha256: string): body is { readonly sha256: string } {
   return typeof body === 'object' && body !== null && (body as { sha256?: unknown }).sha256 === sha256
 }
 
 function giveUp(why: TelescopeError, waiting: number): TelescopeError {
   return new TelescopeError(
     why.code,
-    `${why.message}; ${waiting} ${waiting === 1 ? 'batch stays' : 'batches stay'} in the spool`,
+    `${why.message}; ${waiting} ${waiting === 1 ? 'batch stays' : 'batches stay'} in the spool, nothing is lost; run it again`,
     { waiting },
     why,
   )

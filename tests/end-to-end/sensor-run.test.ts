@@ -44,7 +44,7 @@ it('collects, sends, and ends without losing a packet', { timeout: 120_000 }, as
   writeFileSync(at('captures/1.pcap'), synCapture(1, 30, [203, 0, 113]))
   writeFileSync(at('captures/2.pcap'), synCapture(2, 40, [203, 0, 113]))
   // A packet of the second minute ends the batch of the first.
-  await expect.poll(() => sensor.stderr, { timeout: 60_000 }).toContain('received by the hub')
+  await expect.poll(() => sensor.stderr, { timeout: 60_000 }).toMatch(/received by the hub as upload [0-9a-f]{12}/)
   sensor.child.kill('SIGTERM')
   const { status, stderr } = await sensor.finished
   expect(status, stderr).toBe(0)
@@ -72,6 +72,7 @@ it.each<[string, object, string]>([
   ['neither', {}, 'USAGE'],
   ['a hub that is no address', { watch: '/a', hub: 'hub.example' }, 'USAGE'],
   ['an identity of another sensor', { watch: '/a', sensor: 'jp-2' }, 'IDENTITY_INVALID'],
+  ['a prefix that is none', { watch: '/a', telescope: ['203.0.113.1/24'] }, 'ADDRESS_INVALID'],
 ])('refuses a configuration with %s', async (what, members, code) => {
   const folder = newFolder()
   const identity = join(folder, 'identity.json')
@@ -79,6 +80,24 @@ it.each<[string, object, string]>([
   const common = { kind: 'sensor', sensor: 'jp-1', telescope: ['203.0.113.0/24'], hub: 'http://127.0.0.1:9', identity }
   const path = join(folder, 'sensor.json')
   if (what !== 'no file') writeFileSync(path, JSON.stringify({ ...common, spool: join(folder, 'spool'), ...members }))
-  const { status, stderr } = await runCommand('sensor', 'run', '--config', path)
-  expect([status, stderr]).toEqual([2, expect.stringContaining(`[${code}]`)])
+  for (const check of [[], ['--check']]) {
+    const { status, stderr } = await runCommand('sensor', 'run', '--config', path, ...check)
+    expect([status, stderr]).toEqual([2, expect.stringContaining(`[${code}]`)])
+  }
+})
+
+it('checks a configuration and makes nothing', async () => {
+  const folder = newFolder()
+  const common = { kind: 'sensor', sensor: 'jp-1', telescope: ['203.0.113.0/24'], hub: 'http://127.0.0.1:9' }
+  const [path, identity] = [join(folder, 'sensor.json'), join(folder, 'identity.json')]
+  writeFileSync(identity, JSON.stringify({ sensor: 'jp-1', token: '0123456789abcdef' }), { mode: 0o600 })
+  writeFileSync(path, JSON.stringify({ ...common, identity, spool: 'spool', watch: 'captures', key: 'a.key' }))
+  const check = () => runCommand('sensor', 'run', '--config', path, '--check')
+  expect(await check()).toMatchObject({
+    status: 0,
+    stdout: `sensor jp-1: would read ${join(folder, 'captures')} and send to http://127.0.0.1:9\n`,
+  })
+  expect(readdirSync(folder).sort()).toEqual(['identity.json', 'sensor.json'])
+  writeFileSync(join(folder, 'a.key'), 'no key', { mode: 0o600 })
+  expect(await check()).toMatchObject({ status: 2, stderr: expect.stringContaining('[KEY_INVALID]') })
 })

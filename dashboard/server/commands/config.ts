@@ -33,7 +33,8 @@ function check(file: string): number {
     readTls(settings)
     if (settings.geography !== undefined) openGeography(settings.geography)
   }
-  process.stdout.write(`${file} is a right configuration of a ${kind}\n`)
+  const more = kind === 'sensor' ? '; hirundo sensor run --config FILE --check looks at the files that it names' : ''
+  process.stdout.write(`${file} is a right configuration of a ${kind}${more}\n`)
   return 0
 }
 
