@@ -45,6 +45,8 @@ const GROUP_FILE = {
 /** Flows of a file that is worth being one of the lake as it is: writing them anew would cost more than all else. */
 const WHOLE_ROWS_MIN = FLOWS_PER_RECORD_BATCH
 
+type GroupFiles = Omit<ParsedBatch, 'metadata'>
+
 /** A file of one upload and UTC day that the lake takes in as it is. */
 interface WholeFile {
   /** Number in the group. */
@@ -67,6 +69,7 @@ export class FlowGroup {
   readonly #lake: Lake
   readonly #uploads: readonly ParsedUpload[]
   readonly #numbered: readonly PlainRow<typeof GROUP_UPLOAD>[]
+  readonly #files: readonly GroupFiles[]
   readonly #staged: readonly string[]
 
   private constructor(parts: {
@@ -75,6 +78,7 @@ export class FlowGroup {
     uploads: readonly ParsedUpload[]
     accepted: ReadonlySet<number>
     numbered: readonly PlainRow<typeof GROUP_UPLOAD>[]
+    files: readonly GroupFiles[]
     whole: readonly WholeFile[]
     staged: readonly string[]
   }) {
@@ -84,6 +88,7 @@ export class FlowGroup {
     this.accepted = parts.accepted
     this.#numbered = parts.numbered
     this.whole = parts.whole
+    this.#files = parts.files
     this.#staged = parts.staged
   }
 
@@ -106,7 +111,7 @@ export class FlowGroup {
       return adopted
     }
     const owners: PlainRow<typeof GROUP_FILE>[] = []
-    const files: Omit<ParsedBatch, 'metadata'>[] = []
+    const files: GroupFiles[] = []
     const whole: WholeFile[] = []
     try {
       for (const [number, upload] of uploads.entries()) {
@@ -127,8 +132,10 @@ export class FlowGroup {
       }
       await makeTable(session, 'group_upload', GROUP_UPLOAD, numbered)
       await makeTable(session, 'group_file', GROUP_FILE, owners)
-      await makeViews(session, files)
-      return new FlowGroup({ session, lake, uploads, accepted, numbered, whole, staged })
+      await makeFlows(session, files)
+      const [first, ...more] = new Set(numbered.map(({ sensor }) => sensor))
+      await makeSums(session, files, more.length === 0 ? (first ?? null) : null)
+      return new FlowGroup({ session, lake, uploads, accepted, numbered, files, whole, staged })
     } catch (error) {
       await lake.disown(staged)
       // What cannot be read for want of a descriptor is no fault of the upload.
@@ -139,6 +146,7 @@ export class FlowGroup {
   /** Takes the flows of an upload and their sums out of the group. */
   async exclude(upload: number): Promise<void> {
     await this.#session.run(sql`DELETE FROM group_file WHERE upload = ${bind('uint32', upload)}`)
+    await makeSums(this.#session, this.#files, null)
   }
 
   /**
@@ -208,42 +216,55 @@ async function makeTable<T extends Table>(session: Session, name: string, table:
   await insertRows(session, name, table, rows)
 }
 
-/** The columns of LAKE_FLOW with the number in the group, and the sums by the names that `addRollups` takes. */
-async function makeViews(session: Session, files: readonly Omit<ParsedBatch, 'metadata'>[]): Promise<void> {
+/** The columns of LAKE_FLOW with the number in the group, and whether the file is whole. */
+async function makeFlows(session: Session, files: readonly GroupFiles[]): Promise<void> {
   const flows = rowsOf(
     physicalColumns(FLOW),
     files.map(({ path }) => path),
     sql`upload, is_whole, sensor, telescope_epoch, upload_id`,
   )
   await session.run(sql`CREATE OR REPLACE TEMP VIEW group_flow AS ${flows}`)
+}
+
+/**
+ * The sums of a group, by the names that `addRollups` takes.
+ * @param sensor whose all files are, none of them taken out; then they need not be asked one by one
+ */
+async function makeSums(session: Session, files: readonly GroupFiles[], sensor: string | null): Promise<void> {
   const sums = [
     ['group_source_hour', SOURCE_HOUR, files.map(({ sources }) => sources)],
     ['group_traffic_hour', TRAFFIC_HOUR, files.map(({ traffic }) => traffic)],
   ] as const
   for (const [name, table, paths] of sums) {
     const columns = physicalColumns(table).filter(column => column.name !== 'sensor')
-    await session.run(sql`CREATE OR REPLACE TEMP VIEW ${identifier(name)} AS ${rowsOf(columns, paths, sql`sensor`)}`)
+    const rows =
+      sensor === null
+        ? rowsOf(columns, paths, sql`sensor`)
+        : sql`SELECT ${literal(sensor)} AS sensor, ${columnNames(columns)} FROM (${parsedRows(columns, paths)}) AS parsed`
+    await session.run(sql`CREATE OR REPLACE TEMP VIEW ${identifier(name)} AS ${rows}`)
   }
   const sensors = sumRows(SENSOR_HOUR, sql`SELECT * FROM group_traffic_hour`)
   await session.run(sql`CREATE OR REPLACE TEMP VIEW group_sensor_hour AS ${sensors}`)
 }
 
 /**
- * Rows of files whose place in the list says whose they are. A view takes no bound values; the names are ours.
+ * Rows of files whose place in the list says whose they are.
  * @param ours columns of group_file and group_upload that go with each row
  */
 function rowsOf(columns: readonly PhysicalColumn[], files: readonly string[], ours: Sql): Sql {
-  const names = columnNames(columns)
+  return sql`SELECT ${ours}, ${columnNames(columns)} FROM (${parsedRows(columns, files)}) AS parsed
+    JOIN group_file USING (file_index) JOIN group_upload USING (upload)`
+}
+
+/** A view takes no bound values; the names are ours. */
+function parsedRows(columns: readonly PhysicalColumn[], files: readonly string[]): Sql {
   const none = join(
     columns.map(({ name, type }) => sql`NULL::${typeName(type)} AS ${identifier(name)}`),
     ', ',
   )
-  const rows =
-    files.length === 0
-      ? sql`SELECT 0::UBIGINT AS file_index, ${none} WHERE false`
-      : sql`SELECT file_index, ${names} FROM read_parquet([${join(files.map(literal), ', ')}])`
-  return sql`SELECT ${ours}, ${names} FROM (${rows}) AS parsed
-    JOIN group_file USING (file_index) JOIN group_upload USING (upload)`
+  return files.length === 0
+    ? sql`SELECT 0::UBIGINT AS file_index, ${none} WHERE false`
+    : sql`SELECT file_index, ${columnNames(columns)} FROM read_parquet([${join(files.map(literal), ', ')}])`
 }
 
 /** Those of a UTC day, Unix microseconds of its start. */

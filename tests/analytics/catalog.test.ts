@@ -104,7 +104,7 @@ describe('receipts', () => {
     const second = await temporaryStorage({ data })
     expect(await second.findReceipt('alpha', sha('kept'))).toEqual(receipt)
     await second.quarantine('alpha', sha('poison'), { code: 'CAPTURE_EMPTY', message: 'capture: no bytes' })
-    expect(await second.pending(10)).toEqual([receipt])
+    expect(await second.pending(10)).toEqual([{ ...receipt, upload_id: 1 }])
     expect(await second.findReceipt('alpha', sha('poison'))).toMatchObject({
       state: 'quarantined',
       error_code: 'CAPTURE_EMPTY',
