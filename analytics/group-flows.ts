@@ -1,51 +1,26 @@
 import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { type BatchMetadata, FLOWS_PER_RECORD_BATCH } from '../schemas/batch.ts'
-import { LAKE_FILE, RECEIPT } from '../schemas/catalog.ts'
-import { type PhysicalColumn, physicalColumns, type Table } from '../schemas/column.ts'
+import { LAKE_FILE } from '../schemas/catalog.ts'
 import { TelescopeError } from '../schemas/errors.ts'
-import { FLOW, LAKE_FLOW } from '../schemas/flow.ts'
-import type { ParsedBatch } from '../schemas/parse-job.ts'
-import { SENSOR_HOUR, SOURCE_HOUR, TRAFFIC_HOUR } from '../schemas/rollup.ts'
 import { DAY_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import type { Session } from './database.ts'
-import { insertRows } from './insert-rows.ts'
+import { type GroupFileRow, type GroupFiles, type GroupUploadRow, isOfDay, makeSums, makeViews } from './group-views.ts'
 import type { Lake } from './lake.ts'
 import type { ReceiptRow } from './receipts.ts'
-import { sumRows } from './rollup.ts'
-import type { PlainRow } from './rows.ts'
 import type { SensorRow } from './sensors.ts'
-import { bind, columnDefinitions, columnNames, identifier, join, literal, type Sql, sql, typeName } from './sql.ts'
+import { bind, literal, sql } from './sql.ts'
 import type { ParsedUpload } from './storage.ts'
 
 /**
- * The flows of a group of parsed uploads, as the view `group_flow` of a session: the columns of LAKE_FLOW and `upload`,
- * the number in the group. The engine reads the files of the parsing children each time that it is asked, because
- * to copy them into a table takes longer than all else that is done with them.
+ * The files of a group of parsed uploads: taken over from the parsing children, numbered, and sorted into those that the
+ * lake takes in as they are and those whose flows are gathered.
  */
-
-/** All of them, with the columns of LAKE_FLOW. */
-const GROUP_FLOWS = sql`SELECT ${columnNames(physicalColumns(LAKE_FLOW))} FROM group_flow`
 
 const PARQUET_MAGIC = 'PAR1'
 
-const GROUP_UPLOAD = {
-  upload: { type: 'uint32', role: 'key', sharing: 'withheld', doc: 'Number in the group.' },
-  sensor: LAKE_FLOW.sensor,
-  telescope_epoch: LAKE_FLOW.telescope_epoch,
-  upload_id: LAKE_FLOW.upload_id,
-  kind: RECEIPT.kind,
-} as const satisfies Table
-const GROUP_FILE = {
-  file_index: { type: 'uint64', role: 'key', sharing: 'withheld', doc: 'Place in the list that the engine reads.' },
-  upload: GROUP_UPLOAD.upload,
-  is_whole: { type: 'boolean', role: 'note', sharing: 'withheld', doc: 'Whether the lake takes it in as it is.' },
-} as const satisfies Table
-
 /** Flows of a file that is worth being one of the lake as it is: writing them anew would cost more than all else. */
 const WHOLE_ROWS_MIN = FLOWS_PER_RECORD_BATCH
-
-type GroupFiles = Omit<ParsedBatch, 'metadata'>
 
 /** A file of one upload and UTC day that the lake takes in as it is. */
 interface WholeFile {
@@ -68,7 +43,7 @@ export class FlowGroup {
   readonly #session: Session
   readonly #lake: Lake
   readonly #uploads: readonly ParsedUpload[]
-  readonly #numbered: readonly PlainRow<typeof GROUP_UPLOAD>[]
+  readonly #numbered: readonly GroupUploadRow[]
   readonly #files: readonly GroupFiles[]
   readonly #staged: readonly string[]
 
@@ -77,7 +52,7 @@ export class FlowGroup {
     lake: Lake
     uploads: readonly ParsedUpload[]
     accepted: ReadonlySet<number>
-    numbered: readonly PlainRow<typeof GROUP_UPLOAD>[]
+    numbered: readonly GroupUploadRow[]
     files: readonly GroupFiles[]
     whole: readonly WholeFile[]
     staged: readonly string[]
@@ -110,7 +85,7 @@ export class FlowGroup {
       staged.push(adopted)
       return adopted
     }
-    const owners: PlainRow<typeof GROUP_FILE>[] = []
+    const owners: GroupFileRow[] = []
     const files: GroupFiles[] = []
     const whole: WholeFile[] = []
     try {
@@ -130,9 +105,7 @@ export class FlowGroup {
           whole.push({ upload: number, path: adopted.path, day, ...counts })
         }
       }
-      await makeTable(session, 'group_upload', GROUP_UPLOAD, numbered)
-      await makeTable(session, 'group_file', GROUP_FILE, owners)
-      await makeFlows(session, files)
+      await makeViews(session, numbered, owners, files)
       const [first, ...more] = new Set(numbered.map(({ sensor }) => sensor))
       await makeSums(session, files, more.length === 0 ? (first ?? null) : null)
       return new FlowGroup({ session, lake, uploads, accepted, numbered, files, whole, staged })
@@ -196,9 +169,9 @@ function numberUploads(
   sensors: ReadonlyMap<string, SensorRow>,
   uploads: readonly ParsedUpload[],
   receipts: readonly (ReceiptRow | null)[],
-): { accepted: Set<number>; numbered: PlainRow<typeof GROUP_UPLOAD>[] } {
+): { accepted: Set<number>; numbered: GroupUploadRow[] } {
   const accepted = new Set<number>()
-  const numbered: PlainRow<typeof GROUP_UPLOAD>[] = []
+  const numbered: GroupUploadRow[] = []
   for (const [upload, { sensor, sha256, batches }] of uploads.entries()) {
     const known = sensors.get(sensor)
     if (!known) throw unknownSensor(sensor)
@@ -209,77 +182,6 @@ function numberUploads(
     numbered.push({ upload, sensor, telescope_epoch, upload_id: receipt.upload_id, kind: receipt.kind })
   }
   return { accepted, numbered }
-}
-
-async function makeTable<T extends Table>(session: Session, name: string, table: T, rows: readonly PlainRow<T>[]) {
-  await session.run(sql`CREATE OR REPLACE TEMP TABLE ${identifier(name)} (${columnDefinitions(table)})`)
-  await insertRows(session, name, table, rows)
-}
-
-/** The columns of LAKE_FLOW with the number in the group, and whether the file is whole. */
-async function makeFlows(session: Session, files: readonly GroupFiles[]): Promise<void> {
-  const flows = rowsOf(
-    physicalColumns(FLOW),
-    files.map(({ path }) => path),
-    sql`upload, is_whole, sensor, telescope_epoch, upload_id`,
-  )
-  await session.run(sql`CREATE OR REPLACE TEMP VIEW group_flow AS ${flows}`)
-}
-
-/**
- * The sums of a group, by the names that `addRollups` takes.
- * @param sensor whose all files are, none of them taken out; then they need not be asked one by one
- */
-async function makeSums(session: Session, files: readonly GroupFiles[], sensor: string | null): Promise<void> {
-  const sums = [
-    ['group_source_hour', SOURCE_HOUR, files.map(({ sources }) => sources)],
-    ['group_traffic_hour', TRAFFIC_HOUR, files.map(({ traffic }) => traffic)],
-  ] as const
-  for (const [name, table, paths] of sums) {
-    const columns = physicalColumns(table).filter(column => column.name !== 'sensor')
-    const rows =
-      sensor === null
-        ? rowsOf(columns, paths, sql`sensor`)
-        : sql`SELECT ${literal(sensor)} AS sensor, ${columnNames(columns)} FROM (${parsedRows(columns, paths)}) AS parsed`
-    await session.run(sql`CREATE OR REPLACE TEMP VIEW ${identifier(name)} AS ${rows}`)
-  }
-  const sensors = sumRows(SENSOR_HOUR, sql`SELECT * FROM group_traffic_hour`)
-  await session.run(sql`CREATE OR REPLACE TEMP VIEW group_sensor_hour AS ${sensors}`)
-}
-
-/**
- * Rows of files whose place in the list says whose they are.
- * @param ours columns of group_file and group_upload that go with each row
- */
-function rowsOf(columns: readonly PhysicalColumn[], files: readonly string[], ours: Sql): Sql {
-  return sql`SELECT ${ours}, ${columnNames(columns)} FROM (${parsedRows(columns, files)}) AS parsed
-    JOIN group_file USING (file_index) JOIN group_upload USING (upload)`
-}
-
-/** A view takes no bound values; the names are ours. */
-function parsedRows(columns: readonly PhysicalColumn[], files: readonly string[]): Sql {
-  const none = join(
-    columns.map(({ name, type }) => sql`NULL::${typeName(type)} AS ${identifier(name)}`),
-    ', ',
-  )
-  return files.length === 0
-    ? sql`SELECT 0::UBIGINT AS file_index, ${none} WHERE false`
-    : sql`SELECT file_index, ${columnNames(columns)} FROM read_parquet([${join(files.map(literal), ', ')}])`
-}
-
-/** Those of a UTC day, Unix microseconds of its start. */
-export function flowsOfDay(day: number): Sql {
-  return sql`${GROUP_FLOWS} WHERE ${isOfDay(day)}`
-}
-
-function isOfDay(day: number): Sql {
-  const [start, end] = [bind('timestamp_us', day), bind('timestamp_us', day + DAY_SECONDS * MICROSECONDS)]
-  return sql`interval_start >= ${start} AND interval_start < ${end}`
-}
-
-/** Those of a UTC day that are in no whole file. */
-export function gatheredFlowsOfDay(day: number): Sql {
-  return sql`${flowsOfDay(day)} AND NOT is_whole`
 }
 
 export function refused(
