@@ -90,7 +90,9 @@ export class SequenceLedger {
   sequenceOf(sha256: string): UploadSequence {
     const number = this.#numbers.get(sha256)
     if (number === undefined) throw new TelescopeError('INTERNAL', `batch ${sha256}: it has no number`)
-    const oldest = Math.min(...this.#numbers.values())
+    // In a loop: there may be more than a call takes arguments.
+    let oldest = number
+    for (const other of this.#numbers.values()) if (other < oldest) oldest = other
     return { number, spool: this.#spool, oldest, gone: this.#gone.slice(0, GONE_MAX) }
   }
 

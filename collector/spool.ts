@@ -25,6 +25,8 @@ import { fileError, syncDirectory } from './durable-file.ts'
  */
 export class Spool {
   readonly path: string
+  /** Of the batches that wait, which never change: after an outage there may be many thousands. */
+  #known = new Map<string, { readonly time: number; readonly bytes: number }>()
 
   constructor(path: string) {
     this.path = path
@@ -45,11 +47,11 @@ export class Spool {
     } catch (error) {
       throw spoolError(error, this.path)
     }
-    return names
-      .filter(isBatchFileName)
-      .map(name => ({ name, time: this.#time(name) }))
-      .sort((a, b) => a.time - b.time || (a.name < b.name ? -1 : 1))
-      .map(({ name }) => name.slice(0, 64))
+    const known = new Map(names.filter(isBatchFileName).map(name => [name, this.#known.get(name) ?? this.#look(name)]))
+    this.#known = known
+    return [...known]
+      .sort(([a, { time }], [b, other]) => time - other.time || (a < b ? -1 : 1))
+      .map(([name]) => name.slice(0, 64))
   }
 
   batchPath(sha256: string): string {
@@ -74,20 +76,23 @@ export class Spool {
     this.#writeJson('receipts', sha256, receipt)
   }
 
-  /** Removes the oldest receipts beyond this many; the hub keeps its own for ever. */
+  /** Keeps at most this many receipts, the latest; the hub keeps its own for ever. */
   pruneReceipts(maximum: number): void {
     const folder = join(this.path, 'receipts')
     if (!existsSync(folder)) return
     const names = readdirSync(folder).filter(name => name.endsWith('.json'))
     if (names.length <= maximum) return
-    const times = names.map(name => ({ name, time: this.#time(join('receipts', name)) }))
+    const times = names.map(name => ({ name, time: this.#look(join('receipts', name)).time }))
     times.sort((a, b) => a.time - b.time)
-    for (const { name } of times.slice(0, names.length - maximum)) rmSync(join(folder, name), { force: true })
+    // A few more than need be, or all of them would be looked at again for the next one.
+    const kept = maximum - Math.floor(maximum / 100)
+    for (const { name } of times.slice(0, names.length - kept)) rmSync(join(folder, name), { force: true })
   }
 
-  /** Bytes of a batch; 0 when it is gone. */
+  /** Bytes of a batch that waited when that was asked last, or does now; 0 when it is gone. */
   batchBytes(sha256: string): number {
-    return statSync(this.batchPath(sha256), { throwIfNoEntry: false })?.size ?? 0
+    const name = batchFileName(sha256)
+    return (this.#known.get(name) ?? this.#look(name)).bytes
   }
 
   /**
@@ -103,8 +108,9 @@ export class Spool {
     }
   }
 
-  #time(name: string): number {
-    return statSync(join(this.path, name), { throwIfNoEntry: false })?.mtimeMs ?? 0
+  #look(name: string): { readonly time: number; readonly bytes: number } {
+    const stats = statSync(join(this.path, name), { throwIfNoEntry: false })
+    return { time: stats?.mtimeMs ?? 0, bytes: stats?.size ?? 0 }
   }
 
   #writeJson(folder: string, sha256: string, value: object): void {

@@ -324,7 +324,7 @@ describe('what cannot be read', () => {
   it('by the storage is set aside after three tries, and the others of its group are counted', async () => {
     const [bad, good] = [await receive(CAPTURE), await receive(OTHER)]
     let refusals = 0
-    startCounter({
+    const { counter } = startCounter({
       storage: {
         ...hub.storage,
         countGroup: async uploads => {
@@ -337,6 +337,10 @@ describe('what cannot be read', () => {
       },
     })
     expect((await settled(good)).state).toBe('counted')
+    // On a busy machine that one may have been first: then it takes a later one to tell whose fault it is.
+    const later = await receive(gzipSync(OTHER))
+    counter.notify()
+    expect((await settled(later)).state).toBe('counted')
     expect(await settled(bad)).toMatchObject({ state: 'quarantined', error_code: 'STORAGE_FAILED' })
     expect(refusals).toBeGreaterThanOrEqual(3)
     expect(errors.length).toBeGreaterThan(0)
@@ -368,12 +372,12 @@ describe('what cannot be read', () => {
 
   it('by the storage, which names it, is set aside at once', async () => {
     const [bad, good] = [await receive(CAPTURE), await receive(OTHER)]
-    const groups: number[] = []
+    let offered = 0
     startCounter({
       storage: {
         ...hub.storage,
         countGroup: async uploads => {
-          groups.push(uploads.length)
+          if (uploads.some(upload => upload.sha256 === bad)) offered++
           const details = { sensor: 'lab-1', sha256: bad }
           if (uploads.some(upload => upload.sha256 === bad)) throw new TelescopeError('BATCH_INVALID', 'bad', details)
           await hub.storage.countGroup(uploads)
@@ -382,7 +386,7 @@ describe('what cannot be read', () => {
     })
     expect((await settled(good)).state).toBe('counted')
     expect(await settled(bad)).toMatchObject({ state: 'quarantined', error_code: 'BATCH_INVALID' })
-    expect(groups).toEqual([2, 1])
+    expect(offered).toBe(1)
   })
 
   it('for want of disk waits until there is room', async () => {
