@@ -58,6 +58,7 @@ export async function compactStep(
     LAKE_FILE,
     sql`SELECT * FROM lake_file WHERE ${small} AND day IN (SELECT day FROM lake_file WHERE ${small} GROUP BY day
         HAVING count(*) FILTER (is_sorted IS DISTINCT FROM false OR row_count < ${bind('uint64', WAITING_ROWS_MIN)}) >= ${bind('int64', FILES_MIN)} OR ((count(*) >= 2 OR NOT bool_and(is_sorted IS DISTINCT FROM false)) AND max(created_at) <= ${bind('timestamp_us', nowMicros - QUIET)})
+          OR bool_or(is_sorted = false AND row_count >= ${bind('uint64', WAITING_ROWS_MIN)} AND created_at <= ${bind('timestamp_us', nowMicros - QUIET)})
         ORDER BY count(*) DESC LIMIT ${bind('int64', DAYS_PER_STEP_MAX)})`,
   )
   const chosen = chooseFiles(files, nowMicros)
@@ -94,13 +95,14 @@ export async function compactStep(
 /**
  * The small files of one day that are worth a merge: from the smallest upwards, as many as one step may hold. None of them
  * is larger than all smaller ones together, so that a row is written again about as often as the files double, and
- * not with each group that is counted. The day with most files comes first; when there is none left, a file of a quiet day
- * that is not sorted yet is written again by itself, however large it is.
+ * not with each group that is counted. The day with most files comes first; when there is none left, a file that is not
+ * sorted yet is written again by itself: of a quiet day any, however large it is, else a large one that is old itself.
  */
 export function chooseFiles(files: readonly LakeFile[], nowMicros: number): LakeFile[] | null {
   const days = new Map<number, LakeFile[]>()
   for (const file of files) days.set(file.day, [...(days.get(file.day) ?? []), file])
-  const isQuietDay = (ofDay: readonly LakeFile[]) => ofDay.every(({ created_at }) => created_at <= nowMicros - QUIET)
+  const isOld = ({ created_at }: LakeFile) => created_at <= nowMicros - QUIET
+  const isQuietDay = (ofDay: readonly LakeFile[]) => ofDay.every(isOld)
   const choices = [...days.values()].map(ofDay => {
     const isQuiet = isQuietDay(ofDay)
     const chosen = smallest(
@@ -111,7 +113,9 @@ export function chooseFiles(files: readonly LakeFile[], nowMicros: number): Lake
   })
   const best = choices.reduce((a, b) => (b.length > a.length ? b : a), [])
   if (best.length > 0) return best
-  const unsorted = [...days.values()].filter(isQuietDay).flat().find(isUnsorted)
+  const unsorted = [...days.values()]
+    .flatMap(ofDay => (isQuietDay(ofDay) ? ofDay : ofDay.filter(file => isLarge(file) && isOld(file))))
+    .find(isUnsorted)
   return unsorted ? [unsorted] : null
 }
 

@@ -131,8 +131,9 @@ export class FlowGroup {
     const { sensor, telescope_epoch, upload_id } = this.#numbered[upload]!
     const [found] = await this.#session.plain(
       { row_count: LAKE_FILE.row_count },
-      sql`SELECT count(*) AS row_count FROM read_parquet([${literal(path)}]) WHERE sensor <> ${bind('text', sensor)}
-        OR telescope_epoch <> ${bind('uint16', telescope_epoch)} OR upload_id <> ${bind('uint32', upload_id)} OR NOT (${isOfDay(day)})`,
+      sql`SELECT count(*) AS row_count FROM read_parquet([${literal(path)}]) WHERE sensor IS DISTINCT FROM ${bind('text', sensor)}
+        OR telescope_epoch IS DISTINCT FROM ${bind('uint16', telescope_epoch)} OR upload_id IS DISTINCT FROM ${bind('uint32', upload_id)}
+        OR (${isOfDay(day)}) IS NOT TRUE`,
     )
     if (found!.row_count === 0) return
     const { sha256 } = this.#uploads[upload]!

@@ -4,6 +4,7 @@ import { commonSpans, joinSpans } from '../schemas/coverage.ts'
 import { FLOW } from '../schemas/flow.ts'
 import { INTERVAL_SECONDS, MICROSECONDS } from '../schemas/time.ts'
 import type { Session } from './database.ts'
+import { lacksFlows } from './dropped-flows.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake } from './lake.ts'
 import { lakeFlows } from './lake-flows.ts'
@@ -39,7 +40,8 @@ interface Span {
 interface Other {
   readonly sha256: string
   readonly uploadId: number
-  readonly kind: number
+  /** Whether its destinations have the numbers that those of the upload have. */
+  readonly comparable: boolean
   readonly common: readonly Span[]
 }
 
@@ -93,23 +95,54 @@ export async function findOverlaps(
       near.set(uploads[earlier]!.sha256, spans[earlier]!)
     }
     const others: Other[] = []
+    const own = near.size > 0 ? await findReceiptRow(session, sensor, sha256) : null
+    const key = keyOf(uploads[index])
     for (const [other, theirs] of near) {
       const common = commonSpans(spans[index]!, theirs)
       if (common.length === 0 || length(common) < toleranceOf(spans[index]!, theirs)) continue
       const receipt = await findReceiptRow(session, sensor, other)
-      if (receipt) others.push({ sha256: other, uploadId: receipt.upload_id, kind: receipt.kind, common })
+      if (!receipt) continue
+      const itsKey =
+        keyOf(uploads.find(upload => upload.sensor === sensor && upload.sha256 === other)) ?? receipt.key_check
+      others.push({
+        sha256: other,
+        uploadId: receipt.upload_id,
+        comparable: key === null || itsKey === null ? receipt.kind === own?.kind : itsKey === key,
+        common,
+      })
     }
     if (others.length === 0) continue
-    const own = await findReceiptRow(session, sensor, sha256)
     const same: string[] = []
-    // Captures get their destination indices by the key of the hub, batches by that of the sensor.
+    if (uploads[index]!.packets_kept > 0 && (await lackFlows(session, lake, sensor, others))) {
+      // Nothing is left to compare with: the operator decides.
+      held.set(index, overlapOf(others.map(other => other.sha256)))
+      continue
+    }
+    // Captures get their destination indices by the key of the hub, batches by that of the sensor, which may be another
+    // than before.
     for (const comparable of [true, false]) {
-      const part = others.filter(({ kind }) => (kind === own?.kind) === comparable)
+      const part = others.filter(other => other.comparable === comparable)
       if (part.length > 0) same.push(...(await sharedWith(session, lake, index, sensor, part, comparable)))
     }
-    if (same.length > 0) held.set(index, { named: same.sort().slice(0, NAMED_MAX), count: same.length })
+    if (same.length > 0) held.set(index, overlapOf(same))
   }
   return held
+}
+
+function keyOf(upload: ParsedUpload | undefined): string | null {
+  return upload?.batches[0]?.metadata.key_check ?? null
+}
+
+function overlapOf(same: readonly string[]): Overlap {
+  return { named: same.toSorted().slice(0, NAMED_MAX), count: same.length }
+}
+
+/** Whether flows of the common time are no longer kept. */
+async function lackFlows(session: Session, lake: Lake, sensor: string, others: readonly Other[]): Promise<boolean> {
+  const common = others.flatMap(other => other.common)
+  const from = common.reduce((least, span) => Math.min(least, span.from), Number.POSITIVE_INFINITY)
+  const to = common.reduce((most, span) => Math.max(most, span.to), 0)
+  return await lacksFlows(session, lake, sensor, from, to)
 }
 
 function length(spans: readonly Span[]): number {

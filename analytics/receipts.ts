@@ -240,6 +240,8 @@ const RECEIPT_ROW = {
   duplicate_of: RECEIPT.duplicate_of,
   first_packet: RECEIPT.first_packet,
   last_packet: RECEIPT.last_packet,
+  error_code: RECEIPT.error_code,
+  key_check: RECEIPT.key_check,
 } as const satisfies Table
 
 /** A receipt with where its row stands, to change it without reading them all; that is good within one transaction. */
@@ -248,7 +250,7 @@ export async function findReceiptRow(session: Session, sensor: string, sha256: s
   if (place === null) return null
   const rows = await session.plain(
     RECEIPT_ROW,
-    sql`SELECT rowid AS row_id, sensor, state, kind, upload_id, received_at, accepted_at, duplicate_of, first_packet, last_packet
+    sql`SELECT rowid AS row_id, sensor, state, kind, upload_id, received_at, accepted_at, duplicate_of, first_packet, last_packet, error_code, key_check
       FROM receipt WHERE ${place}`,
   )
   return rows.find(row => row.sensor === sensor) ?? null
@@ -264,7 +266,7 @@ export async function findWaitingRows(
 ): Promise<(ReceiptRow | null)[]> {
   const rows = await session.plain(
     { ...RECEIPT_ROW, sha256: RECEIPT.sha256 },
-    sql`SELECT rowid AS row_id, sensor, sha256, state, kind, upload_id, received_at, accepted_at, duplicate_of, first_packet, last_packet
+    sql`SELECT rowid AS row_id, sensor, sha256, state, kind, upload_id, received_at, accepted_at, duplicate_of, first_packet, last_packet, error_code, key_check
       FROM receipt WHERE state = ${receiptState('received')} AND sha256 IN (SELECT unnest(${digestList(uploads)}))`,
   )
   const found = new Map(rows.map(row => [`${row.sensor} ${row.sha256}`, row]))

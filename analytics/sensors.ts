@@ -78,7 +78,10 @@ export async function changeSensor(
         telescope = ${bind('text', row.telescope)}, ipv4_addr_count = ${bind('uint32', row.ipv4_addr_count)},
         has_ipv6 = ${bind('boolean', row.has_ipv6)} WHERE sensor = ${bind('text', sensor)}`,
     )
-    await appendAudit(session, auditOf(actor, 'sensor change', row), nowMicros)
+    const changed = (['economy', 'organisation', 'telescope'] as const).filter(name => row[name] !== before[name])
+    const note = auditOf(actor, 'sensor change', row)
+    const details = { ...note.details, changed: changed.join(', '), ipv4_addr_count_before: before.ipv4_addr_count }
+    await appendAudit(session, { ...note, details }, nowMicros)
     return sensorRecord(row)
   })
 }
@@ -88,9 +91,15 @@ async function checkNothingCounted(session: Session, sensor: string): Promise<vo
   const [row] = await session.plain(
     UPLOADS,
     sql`SELECT count(*) AS upload_count FROM receipt WHERE sensor = ${bind('text', sensor)}
-      AND state IN (${receiptState('received')}, ${receiptState('counted')}, ${receiptState('held')})`,
+      AND (state IN (${receiptState('received')}, ${receiptState('held')})
+        OR (state = ${receiptState('counted')} AND packet_kept_count > 0))`,
   )
-  if (row!.upload_count === 0) return
+  // Sums outlive what may become of the receipts.
+  const [sums] = await session.plain(
+    UPLOADS,
+    sql`SELECT count(*) AS upload_count FROM sensor_hour WHERE sensor = ${bind('text', sensor)}`,
+  )
+  if (row!.upload_count === 0 && sums!.upload_count === 0) return
   throw new TelescopeError(
     'SENSOR_HAS_UPLOADS',
     `sensor "${sensor}" has ${row!.upload_count} uploads in the numbers or on their way; its prefixes can only change before: withdraw them first (hirundo upload withdraw), or register another sensor`,

@@ -33,6 +33,7 @@ const CHANGED = {
   drops: RECEIPT.drops,
   first_packet: RECEIPT.first_packet,
   last_packet: RECEIPT.last_packet,
+  key_check: RECEIPT.key_check,
   error_code: RECEIPT.error_code,
   error_message: RECEIPT.error_message,
 } as const satisfies Table
@@ -76,6 +77,7 @@ function changeOf({ upload, counted_at, duplicate_of, overlap }: Settled): Plain
     drops: JSON.stringify(upload.drops),
     first_packet: upload.first_packet,
     last_packet: upload.last_packet,
+    key_check: upload.batches[0]?.metadata.key_check ?? null,
     error_code: overlap ? 'CAPTURE_OVERLAPS' : (error?.code ?? null),
     error_message: overlap ? overlapMessage(upload, overlap) : (error?.message ?? null),
   }

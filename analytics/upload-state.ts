@@ -31,6 +31,8 @@ export function checkState(
     throw new TelescopeError('NOT_FOUND', `receipt ${sha256} of sensor "${sensor}": no such upload was received`)
   }
   const state = RECEIPT_STATES[row.state]!
+  // Nothing of it is in the numbers: with other prefixes it may be.
+  if (action === 'retry' && row.error_code === 'CAPTURE_OFF_TELESCOPE') return { ...row, counted: false }
   if (allowed.includes(state)) return { ...row, counted: state === 'counted' }
   throw new TelescopeError(
     'UPLOAD_STATE',

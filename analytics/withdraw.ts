@@ -14,6 +14,7 @@ import { appendAudit } from './audit.ts'
 import { reopenDays } from './closed-days.ts'
 import type { DamagedFiles } from './damaged-files.ts'
 import type { Database, Session } from './database.ts'
+import { lacksFlows } from './dropped-flows.ts'
 import { insertRows } from './insert-rows.ts'
 import type { Lake, LakeFile } from './lake.ts'
 import { lakeFlows } from './lake-flows.ts'
@@ -72,7 +73,13 @@ export async function withdrawUpload(engine: WithdrawEngine, decision: UploadDec
     if (hasFlows && heir === null) {
       if (row.upload_id === 0) throw unnumbered(sha256)
       if (row.first_packet !== null && row.last_packet !== null) {
-        removal = await prepare(engine, session, { ...row, sensor, from: row.first_packet, to: row.last_packet })
+        removal = await prepare(engine, session, {
+          ...row,
+          sensor,
+          sha256,
+          from: row.first_packet,
+          to: row.last_packet,
+        })
       }
     }
     const { old, fresh, hours } = removal
@@ -97,6 +104,7 @@ export async function withdrawUpload(engine: WithdrawEngine, decision: UploadDec
         sql`UPDATE receipt SET state = ${receiptState('withdrawn')}, duplicate_of = ${bind('text', heir)}, overlaps_with = NULL,
           error_code = NULL, error_message = NULL WHERE rowid = ${bind('int64', row_id)}`,
       )
+      await releaseHeld(session, sensor, sha256)
       const details = { state: RECEIPT_STATES[row.state]!, content_stays_in: heir }
       const note = { actor, action: 'upload withdraw', subject: `upload ${sensor}/${sha256}`, details }
       await appendAudit(session, note, engine.nowMicros())
@@ -114,16 +122,30 @@ export async function withdrawUpload(engine: WithdrawEngine, decision: UploadDec
   }
 }
 
+/** What was held only for what this upload holds is compared anew. */
+async function releaseHeld(session: Session, sensor: string, sha256: string): Promise<void> {
+  const released = await session.plain(
+    { received_at: RECEIPT.received_at },
+    sql`UPDATE receipt SET state = ${receiptState('received')}, overlaps_with = NULL, error_code = NULL, error_message = NULL
+      WHERE sensor = ${bind('text', sensor)} AND state = ${receiptState('held')} AND contains(overlaps_with, ${bind('text', sha256)})
+      RETURNING received_at`,
+  )
+  for (const { received_at } of released) await noteReceiptChange(session, received_at)
+}
+
 /** Writes files without the flows of the upload, and stages the sums of what is left of its hours. */
 async function prepare(
   { lake, damaged, nowMicros }: WithdrawEngine,
   session: Session,
-  upload: { sensor: string; upload_id: number; from: number; to: number },
+  upload: { sensor: string; sha256: string; upload_id: number; from: number; to: number },
 ): Promise<Removal> {
   const isIts = sql`upload_id = ${bind('uint32', upload.upload_id)}`
   const old = await lake.filesOfUpload(session, upload.upload_id, upload.from, upload.to)
-  if (old.length === 0) return NOTHING
   await damaged.check(session, old)
+  if (await lacksFlows(session, lake, upload.sensor, upload.from, upload.to)) {
+    throw flowsDropped(upload.sensor, upload.sha256)
+  }
+  if (old.length === 0) return NOTHING
   const fresh: LakeFile[] = []
   try {
     for (const file of old) {
@@ -210,6 +232,14 @@ async function changeSpans(session: Session, change: Sql): Promise<void> {
 
 function timestamp(micros: number): Sql {
   return sql`${bind('timestamp_us', micros)}`
+}
+
+function flowsDropped(sensor: string, sha256: string): TelescopeError {
+  return new TelescopeError(
+    'UPLOAD_FLOWS_GONE',
+    `upload ${sha256}: flows of its hours are no longer kept (retention of flows), only their sums; it stays in the numbers`,
+    { sensor, sha256 },
+  )
 }
 
 function unnumbered(sha256: string): TelescopeError {

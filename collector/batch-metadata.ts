@@ -32,6 +32,7 @@ export function parseBatchMetadata(text: string | undefined): BatchMetadata {
     sensor: sensorOf(json['sensor']),
     telescope_epoch: count(json, 'telescope_epoch', 65_535),
     ...(json['telescope'] === undefined ? {} : { telescope: markOf(json['telescope']) }),
+    ...(json['key_check'] === undefined ? {} : { key_check: keyCheckOf(json['key_check']) }),
     spans: spansOf(json['spans']),
     flows: count(json, 'flows', FLOWS_PER_BATCH_MAX),
     packets_read: count(json, 'packets_read'),
@@ -77,6 +78,11 @@ function sensorOf(value: unknown): string {
 function markOf(value: unknown): TelescopeMark {
   if (!isObject(value)) invalid('telescope is no object')
   return { ipv4_addr_count: count(value, 'ipv4_addr_count', 2 ** 32), check: count(value, 'check', 255) }
+}
+
+function keyCheckOf(value: unknown): string {
+  if (typeof value !== 'string' || !/^[0-9a-f]{16}$/.test(value)) invalid(`key_check ${showValue(value)} is none`)
+  return value
 }
 
 function spansOf(value: unknown): ListenedSpan[] {

@@ -22,6 +22,7 @@ import { DROP_NOT_FOR_TELESCOPE, DROP_TIME_INVALID } from './drop.ts'
 import { DstIndex } from './dst-index.ts'
 import { FlowTable } from './flow-table.ts'
 import { FrameShortcut } from './frame-shortcut.ts'
+import { keyCheck } from './key-file.ts'
 import { Packet } from './packet.ts'
 import { isTimeValid } from './pcapng-time.ts'
 import { CaptureReading, readCapture } from './read-capture.ts'
@@ -74,6 +75,7 @@ export class Collector<T extends WrittenFlows = WrittenBatch> {
   #written: (T | null)[] = []
   #options: CollectorOptions<T>
   readonly #mark: TelescopeMark
+  readonly #keyCheck: string
   #openBatch: (metadata: BatchMetadata) => BatchSink<T>
   #dstIndex: DstIndex
   #table: FlowTable
@@ -108,6 +110,7 @@ export class Collector<T extends WrittenFlows = WrittenBatch> {
   constructor(options: CollectorOptions<T>) {
     this.#options = options
     this.#mark = markTelescope(options.telescope)
+    this.#keyCheck = keyCheck(options.key)
     // Only whoever says how batches are written has another T.
     const asBatch = (metadata: BatchMetadata) => new BatchWriter(options.out, metadata, options.journal ?? null)
     this.#openBatch = options.openBatch ?? (asBatch as unknown as (metadata: BatchMetadata) => BatchSink<T>)
@@ -353,6 +356,7 @@ export class Collector<T extends WrittenFlows = WrittenBatch> {
       sensor: this.#options.sensor,
       telescope_epoch: this.#options.telescopeEpoch,
       telescope: this.#mark,
+      key_check: this.#keyCheck,
       spans: this.#coverage.take(next),
       flows: this.#table.rowCount,
       packets_read: counted.read,

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { TelescopeError } from '../schemas/errors.ts'
 import { createFile, removeLeftBeside } from './durable-file.ts'
@@ -22,6 +22,14 @@ export function parseKey(text: string, name: string): Uint8Array {
     )
   }
   return Uint8Array.from(Buffer.from(digits, 'hex'))
+}
+
+/**
+ * What tells two keys apart and says nothing about either: the first eight bytes of an HMAC of fixed words.
+ * @returns sixteen hexadecimal digits
+ */
+export function keyCheck(key: Uint8Array): string {
+  return createHmac('sha256', key).update('hirundo dst_index key').digest('hex').slice(0, 16)
 }
 
 /**

@@ -48,14 +48,23 @@ interface Receipt {
 /**
  * Uploads raw captures, one after the other, and says what became of each. What was cut off goes on where it was when
  * it is sent again: the hub knows it by its digest.
- * @throws CAPTURE_UNREADABLE, HUB_UNREACHABLE, what the hub says of the request itself (UNAUTHENTICATED, FORBIDDEN ...);
+ * @throws CAPTURE_UNREADABLE and the like when there is one capture, HUB_UNREACHABLE, what the hub says of the request itself (UNAUTHENTICATED, FORBIDDEN ...);
  *   those that were sent before have their receipt
  */
 export async function sendCaptures(request: CaptureSendRequest): Promise<CaptureSendSummary> {
   const summary = { received: 0, refused: 0 }
   for (const [index, path] of request.paths.entries()) {
     const name = visibleText(basename(path))
-    const capture = await describe(path, request.signal)
+    const capture = await describe(path, request.signal).catch((error: unknown) => {
+      // One that is not there or empty keeps none of the others waiting.
+      if (request.paths.length === 1 || !(error instanceof TelescopeError)) throw error
+      request.note(`${error.message} [${error.code}]`)
+      return null
+    })
+    if (capture === null) {
+      summary.refused++
+      continue
+    }
     const receipt = await upload(path, name, capture, request, fileOf(index, request.paths.length))
     if (receipt === null) {
       summary.refused++
@@ -117,7 +126,10 @@ async function describe(path: string, signal: AbortSignal): Promise<{ sha256: st
     throw captureError(error, visibleText(basename(path)))
   }
   if (byteCount === 0) {
-    throw new TelescopeError('CAPTURE_EMPTY', `capture ${visibleText(basename(path))}: has no bytes; nothing was sent`)
+    throw new TelescopeError(
+      'CAPTURE_EMPTY',
+      `capture ${visibleText(basename(path))}: has no bytes; nothing of it was sent`,
+    )
   }
   return { sha256: hash.digest('hex'), byteCount }
 }

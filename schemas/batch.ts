@@ -15,6 +15,8 @@ export interface BatchMetadata {
   readonly telescope_epoch: number
   /** Absent in batches of versions that wrote none. */
   readonly telescope?: TelescopeMark
+  /** Sixteen hexadecimal digits that only the same dst_index key gives; absent likewise. */
+  readonly key_check?: string
   /** Disjoint, in order. */
   readonly spans: readonly ListenedSpan[]
   readonly flows: number

@@ -131,6 +131,13 @@ export const RECEIPT = {
     sharing: 'withheld',
     doc: 'Number under which its flows lie in the lake, rising in the order of arrival; 0 for uploads of versions that kept none.',
   },
+  key_check: {
+    type: 'text',
+    role: 'note',
+    sharing: 'withheld',
+    nullable: true,
+    doc: 'Tells whether two uploads have their destinations numbered by the same key; null where the sender does not say.',
+  },
   overlaps_with: {
     type: 'text',
     role: 'note',

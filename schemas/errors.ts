@@ -108,6 +108,11 @@ export const ERROR_CODES = {
   },
   SENSOR_UNKNOWN: { kind: 'usage', status: 404, doc: 'No sensor of this name is registered.' },
   SENSOR_EXISTS: { kind: 'usage', status: 409, doc: 'A sensor of this name is registered already.' },
+  UPLOAD_FLOWS_GONE: {
+    kind: 'usage',
+    status: 409,
+    doc: 'An upload cannot be withdrawn any more: flows of its hours are no longer kept, only their sums.',
+  },
   SENSOR_HAS_UPLOADS: {
     kind: 'usage',
     status: 409,

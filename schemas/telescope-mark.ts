@@ -2,8 +2,8 @@ import { countIpv4Addresses, type Prefix } from './address.ts'
 
 /**
  * What a batch says of the telescope that it was collected for, so that a hub can tell a wrong prefix before anything of
- * it is counted. The addresses cannot be told from it: of a batch that gets lost nobody learns which of the 65 536
- * prefixes that share its check is dark.
+ * it is counted. Of a batch that gets lost nobody learns which of the 65 536 /24 that share its check is dark, or which of
+ * about 250 /16; what is larger than that cannot be hidden anyway.
  */
 export interface TelescopeMark {
   readonly ipv4_addr_count: number

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { Command } from '../../schemas/command.ts'
 import { parseConfig } from '../../schemas/config.ts'
@@ -37,7 +37,8 @@ Exit status: 0 told to stop, or nothing wrong; 2 the configuration or a file tha
       return 0
     }
     const { hub, path: captures } = checkSensorConfig(resolved)
-    process.stdout.write(`sensor ${config.sensor}: would read ${captures} and send to ${hub.origin}\n`)
+    const missing = existsSync(captures) ? '' : ', which is not there yet,'
+    process.stdout.write(`sensor ${config.sensor}: would read ${captures}${missing} and send to ${hub.origin}\n`)
     return 0
   },
 }

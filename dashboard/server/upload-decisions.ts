@@ -50,6 +50,8 @@ export class UploadDecisions {
       if (before?.state === 'quarantined') await this.#inbox.fetch(before)
       const receipt = await this.#storage.withdrawUpload(decision)
       await this.#inbox.place(receipt)
+      // What was held for it may wait now.
+      this.#onReceived()
       return receipt
     })
   }

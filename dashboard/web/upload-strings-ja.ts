@@ -149,6 +149,8 @@ export const UPLOAD_STRINGS_JA: UploadStrings = {
     CAPTURE_TIME_AHEAD: 'センサーの時計が進んでいます。時刻同期 (chrony、ntpd) を確認してください。',
     CAPTURE_OFF_TELESCOPE:
       '別のセンサーのキャプチャか、登録されたプレフィックスが実際と異なります。コーディネーターに問い合わせてください。',
+    BATCH_TELESCOPE_MISMATCH:
+      'そのまま集計すると比率が誤ります。collect のプレフィックスを登録と比べ、コーディネーターに問い合わせてください。',
     CAPTURE_OVERLAPS:
       '同じパケットなら、どちらかを取り下げてください。2 台で同じアドレスを分担して記録したなら、これも集計してください。',
     LINK_TYPE_UNSUPPORTED: 'Ethernet、IP、または any のインターフェースで記録してください。',

@@ -122,6 +122,39 @@ describe('an overlap', () => {
     expect(await packetCount(storage)).toBe(first.length + flows.length)
   })
 
+  test('is found in batches whose destinations another key has numbered, as when a sensor has lost its key', async () => {
+    const of = (flows: readonly TestFlow[], keyCheck: string) =>
+      testUpload(temporaryFolder(), { sensor: 'alpha', flows, keyCheck: keyCheck.repeat(16) })
+    const storage = await storageWithSensors()
+    const [one, again, part] = [of(first, 'a'), of(packets(0, 1800, 5, 7), 'b'), of(packets(2, 1800, 5, 1), 'a')]
+    await count(storage, [one])
+    await count(storage, [again])
+    expect(await storage.findReceipt('alpha', again.sha256)).toMatchObject({ state: 'held', overlaps_with: one.sha256 })
+    // With the same key other destinations are other traffic, in the same group, too.
+    await count(storage, [part, of(packets(0, 1800, 5, 3), 'a'), of(packets(0, 1800, 5, 9), 'c')])
+    expect((await storage.listReceipts({ limit: 10 })).map(({ state }) => state).sort()).toEqual([
+      'counted',
+      'counted',
+      'counted',
+      'held',
+      'held',
+    ])
+  })
+
+  test('is decided by the operator when there are no flows left to compare with', async () => {
+    const storage = await storageWithSensors()
+    const one = upload(first)
+    await count(storage, [one])
+    await storage.dropExpired({ flows: HOUR + 86_400, rollups: null })
+    const part = upload(packets(300, 1500))
+    await count(storage, [part])
+    expect(await storage.findReceipt('alpha', part.sha256)).toMatchObject({ state: 'held', overlaps_with: one.sha256 })
+    const later = upload(packets(7200, 7300))
+    await count(storage, [later])
+    expect(await stateOf(storage, later)).toBe('counted')
+    expect(await packetCount(storage)).toBe(first.length + 21)
+  })
+
   test('is none of declared time without packets, nor of another sensor', async () => {
     const storage = await storageWithSensors()
     const span = { from: HOUR * MICROSECONDS, to: (HOUR + 3600) * MICROSECONDS, basis: 'declared', packets: 0 } as const
@@ -171,6 +204,56 @@ describe('a decision', () => {
       rows.push(await readNumbers(data))
     }
     expect(rows[0]).toEqual(rows[1])
+  })
+
+  test('to withdraw is refused once flows of its hours are dropped, since only sums are left', async () => {
+    const storage = await storageWithSensors()
+    const [early, late] = [upload(packets(0, 600)), upload(packets(700, 900))]
+    await count(storage, [early])
+    await storage.dropExpired({ flows: HOUR + 86_400, rollups: null })
+    await expect(storage.withdrawUpload(decision(early))).rejects.toMatchObject({ code: 'UPLOAD_FLOWS_GONE' })
+    // Its own flows are there, those of the other upload of the hour are not.
+    await count(storage, [late])
+    await expect(storage.withdrawUpload(decision(late))).rejects.toMatchObject({ code: 'UPLOAD_FLOWS_GONE' })
+    expect([await stateOf(storage, early), await stateOf(storage, late)]).toEqual(['counted', 'counted'])
+    expect(await packetCount(storage)).toBe(121 + 41)
+    // In an hour that has all of its flows it can be.
+    const other = upload(packets(7200, 7300))
+    await count(storage, [other])
+    await storage.withdrawUpload(decision(other))
+    expect(await packetCount(storage)).toBe(121 + 41)
+    await expect(storage.changeSensor('alpha', { telescope: '192.0.2.0/29' })).rejects.toMatchObject({
+      code: 'SENSOR_HAS_UPLOADS',
+    })
+  })
+
+  test('to withdraw lets what was held for it wait again, and nothing else', async () => {
+    const storage = await storageWithSensors()
+    const [one, other, else_] = [upload(packets(0, 1800)), upload(packets(600, 2400)), upload(packets(7200, 9000))]
+    const elseAgain = upload(packets(7800, 9600))
+    await count(storage, [one, else_])
+    await count(storage, [other, elseAgain])
+    expect([await stateOf(storage, other), await stateOf(storage, elseAgain)]).toEqual(['held', 'held'])
+    await storage.withdrawUpload(decision(one))
+    expect(await storage.findReceipt('alpha', other.sha256)).toMatchObject({
+      state: 'received',
+      overlaps_with: null,
+      error_message: null,
+    })
+    expect(await stateOf(storage, elseAgain)).toBe('held')
+    await storage.countGroup([other])
+    expect(await stateOf(storage, other)).toBe('counted')
+    expect(await packetCount(storage)).toBe(361 + 361)
+  })
+
+  test('to try again is for what held nothing for the telescope, too', async () => {
+    const storage = await storageWithSensors()
+    const error = { code: 'CAPTURE_OFF_TELESCOPE', message: 'no packet is for the telescope' }
+    const none = { ...upload([]), packets_read: 7, drops: { not_for_telescope: 7 }, error }
+    await count(storage, [none], 'capture')
+    expect(await stateOf(storage, none)).toBe('counted')
+    await storage.changeSensor('alpha', { telescope: '192.0.2.16/28' })
+    expect(await storage.reopenUpload('retry', decision(none))).toMatchObject({ state: 'received', error_code: null })
   })
 
   test('to withdraw what another upload repeats leaves the content to that one', async () => {

@@ -6,6 +6,7 @@ import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as pause } from 'node:timers/promises'
+import { BatchWriter, type WrittenBatch } from '../../collector/batch-writer.ts'
 import { Collector } from '../../collector/collector.ts'
 import { compressBatch } from '../../collector/compressed-batch.ts'
 import { makePrivateKey, parsePrivateKey } from '../../collector/ed25519-key.ts'
@@ -14,6 +15,7 @@ import { uploadResumably } from '../../collector/resumable-upload.ts'
 import { parseTelescope } from '../../schemas/address.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import { markTelescope } from '../../schemas/telescope-mark.ts'
 import { formatSequence } from '../../schemas/upload-sequence.ts'
 import { BenchHub, type HubUse } from './bench-hub.ts'
 import { judgeLoad, type LoadFigures, type MemorySample } from './load-report.ts'
@@ -142,7 +144,7 @@ async function makeSensors(spools: string, count: number): Promise<Sensor[]> {
   return sensors
 }
 
-/** Registered prefixes are disjoint; those of the simulated region are shared, and a batch does not tell them. */
+/** Registered prefixes are disjoint; those of the simulated region are shared. */
 function telescopeOf(place: number): string {
   return `10.${place >> 8}.${place & 255}.0/24`
 }
@@ -158,11 +160,14 @@ async function sendMinute(
   const capture = join(spool, `${minute}.pcap`)
   await captures.write(capture, place, minute, start)
   const telescope = parseTelescope(captures.telescope(place))
+  const registered = parseTelescope(telescopeOf(place))
   const out = join(spool, String(minute))
   await mkdir(out)
-  const collector = new Collector({
+  const collector = new Collector<WrittenBatch>({
     ...{ sensor: identity.sensor, telescope, telescopeEpoch: 1, key, out },
     batchSeconds: MINUTE,
+    // As if the simulated addresses were the registered ones.
+    openBatch: metadata => new BatchWriter(out, { ...metadata, telescope: markTelescope(registered) }),
   })
   await collector.read(capture)
   await collector.finish()

@@ -181,6 +181,10 @@ describe('captures that are named', () => {
     await expect(missing).rejects.toMatchObject({ code: 'CAPTURE_NOT_FOUND' })
     await expect(send([join(folder, 'empty.pcap')]).sending).rejects.toMatchObject({ code: 'CAPTURE_EMPTY' })
     await expect(send([folder]).sending).rejects.toMatchObject({ code: 'CAPTURE_UNREADABLE' })
+    const among = send([join(folder, 'none.pcap'), join(folder, 'empty.pcap'), join(folder, 'a.pcap')])
+    expect(await among.sending).toEqual({ received: 1, refused: 2 })
+    expect(among.notes.map(line => /\[\w+\]$/.exec(line)?.[0])).toEqual(['[CAPTURE_NOT_FOUND]', '[CAPTURE_EMPTY]'])
+    expect(among.printed).toHaveLength(1)
     const foreign = send([join(folder, 'a.pcap')], { sensor: 'vn-1' }).sending
     await expect(foreign).rejects.toMatchObject({ code: 'FORBIDDEN' })
   })

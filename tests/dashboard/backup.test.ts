@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -128,6 +137,11 @@ describe('backup, restore, verify', () => {
       expect.stringMatching(/lies in the data folder.*BACKUP_INVALID/),
     ])
     expect(existsSync(join(data, 'backup'))).toBe(false)
+    // By another name of the folder, and by a name that begins with two dots.
+    symlinkSync(data, join(root, 'other-name'))
+    for (const target of [join(root, 'other-name', 'captures', 'backup'), join(data, '..backup')]) {
+      expect((await runCommand('backup', target, '--data', data)).stderr).toContain('[BACKUP_INVALID]')
+    }
   })
 
   it('finds one bit in every file of a backup, and restores none of them', async () => {

@@ -83,6 +83,14 @@ describe('an upload', () => {
     expect(inboxFiles()).toHaveLength(1)
   })
 
+  it('is not taken for another file under its digest, as when a script names the wrong one', async () => {
+    await put('capture')
+    const other = await put('another capture', { digest: sha256('capture') })
+    expect([other.statusCode, errorCode(other)]).toEqual([422, 'DIGEST_MISMATCH'])
+    expect(other.json().error.message).toContain('body has 15 bytes')
+    expect(inboxFiles()).toHaveLength(1)
+  })
+
   it('belongs to its sensor: the same bytes of another are another upload, and unknown to the first', async () => {
     await put('capture')
     const seen = await hub.app.inject({

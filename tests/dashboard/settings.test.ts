@@ -17,6 +17,11 @@ function configFile(members: object): string {
   return path
 }
 
+async function check(members: object): Promise<number> {
+  const { command } = await import('../../dashboard/server/commands/config.ts')
+  return await command.run({ values: {}, positionals: ['check', configFile(members)] })
+}
+
 const withCode = (code: string, message = '') =>
   expect.objectContaining({ code, message: expect.stringContaining(message) })
 
@@ -84,10 +89,31 @@ describe('settings of a hub', () => {
       [{ tls_certificate: nowhere, tls_key: nowhere }, 'TLS_INVALID'],
       [{ geography: nowhere }, 'GEOGRAPHY_INVALID'],
     ] as const) {
-      const { command } = await import('../../dashboard/server/commands/config.ts')
-      const checking = command.run({ values: {}, positionals: ['check', configFile(members)] })
-      await expect(checking).rejects.toThrow(withCode(code, nowhere))
+      await expect(check(members)).rejects.toThrow(withCode(code, nowhere))
     }
+  })
+
+  it('of a hub that could not start, or a sensor that could not run, are told by the check', async () => {
+    const sensor = {
+      kind: 'sensor',
+      sensor: 'a',
+      telescope: ['192.0.2.0/24'],
+      hub: 'http://h',
+      identity: 'i',
+      spool: 's',
+    }
+    for (const [members, code] of [
+      [{ keep: ['flows=0'] }, 'USAGE'],
+      [{ host: 'no host' }, 'USAGE'],
+      [sensor, 'USAGE'],
+      [{ ...sensor, watch: 'w', follow: 'f' }, 'USAGE'],
+      [{ ...sensor, watch: 'w', sensor: 'My' }, 'USAGE'],
+      [{ ...sensor, watch: 'w', hub: 'nohub' }, 'USAGE'],
+      [{ ...sensor, watch: 'w', telescope: ['192.0.2.1/24'] }, 'ADDRESS_INVALID'],
+    ] as const) {
+      await expect(check(members), JSON.stringify(members)).rejects.toThrow(withCode(code))
+    }
+    expect(await check({ ...sensor, watch: 'w' })).toBe(0)
   })
 
   it('of an unknown kind are refused, and the page has every member of every kind', () => {

@@ -95,7 +95,7 @@ it('checks a configuration and makes nothing', async () => {
   const check = () => runCommand('sensor', 'run', '--config', path, '--check')
   expect(await check()).toMatchObject({
     status: 0,
-    stdout: `sensor jp-1: would read ${join(folder, 'captures')} and send to http://127.0.0.1:9\n`,
+    stdout: `sensor jp-1: would read ${join(folder, 'captures')}, which is not there yet, and send to http://127.0.0.1:9\n`,
   })
   expect(readdirSync(folder).sort()).toEqual(['identity.json', 'sensor.json'])
   writeFileSync(join(folder, 'a.key'), 'no key', { mode: 0o600 })

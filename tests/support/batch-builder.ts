@@ -70,12 +70,14 @@ export interface TestBatch {
   readonly flows: readonly TestFlow[]
   /** Default: inferred, from the first flow's time to that of the last. */
   readonly spans?: readonly ListenedSpan[]
+  /** Of the key that numbered the destinations; default: not told. */
+  readonly keyCheck?: string
   /** Number in the lake, as the receipt has it; default 0. */
   readonly uploadId?: number
 }
 
 /** Writes a batch file as the collector does, and says of it what the parsing child would say. */
-export function writeTestBatch(out: string, { sensor, flows, spans }: TestBatch) {
+export function writeTestBatch(out: string, { sensor, flows, spans, keyCheck }: TestBatch) {
   for (const name of flows.flatMap(flow => Object.keys(flow))) {
     if (name !== 'time' && name !== 'src' && !(name in FLOW)) throw new Error(`no column ${name} in FLOW`)
   }
@@ -87,6 +89,7 @@ export function writeTestBatch(out: string, { sensor, flows, spans }: TestBatch)
     schema_version: SCHEMA_VERSION,
     sensor,
     telescope_epoch: 1,
+    ...(keyCheck === undefined ? {} : { key_check: keyCheck }),
     spans:
       spans ?? (first === null || last === null ? [] : [{ from: first, to: last + 1, basis: 'inferred', packets }]),
     flows: flows.length,

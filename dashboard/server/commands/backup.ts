@@ -1,4 +1,5 @@
-import { isAbsolute, relative, resolve } from 'node:path'
+import { existsSync, realpathSync } from 'node:fs'
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import type { Command } from '../../../schemas/command.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
 import { withFrozenData } from '../freeze-for-command.ts'
@@ -37,11 +38,18 @@ linked: put DIR on another disk. It holds keys and raw captures, so it is for th
 
 /** What takes the data away must not take the backup with it. */
 function checkOutside(target: string, data: string): void {
-  const way = relative(resolve(data), resolve(target))
-  if (way.startsWith('..') || isAbsolute(way)) return
+  const way = relative(realPlace(data), realPlace(target))
+  if (way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way)) return
   throw new TelescopeError(
     'BACKUP_INVALID',
     `backup folder ${target} lies in the data folder ${data}; name one elsewhere, best on another disk`,
     { path: target },
   )
+}
+
+/** Where a path leads, with the part of it that is not there yet. */
+function realPlace(path: string): string {
+  const whole = resolve(path)
+  if (existsSync(whole)) return realpathSync(whole)
+  return join(realPlace(dirname(whole)), basename(whole))
 }

@@ -1,8 +1,12 @@
 import { openGeography } from '../../../analytics/geography.ts'
+import { parseTelescope } from '../../../schemas/address.ts'
+import { isSensorId } from '../../../schemas/batch.ts'
 import type { Command, CommandArguments } from '../../../schemas/command.ts'
-import { configDefaults, describeConfig } from '../../../schemas/config.ts'
+import { configDefaults, describeConfig, parseConfig } from '../../../schemas/config.ts'
 import { CONFIG_KINDS, parseAnyConfig } from '../../../schemas/config-kinds.ts'
 import { TelescopeError } from '../../../schemas/errors.ts'
+import { parseRetention } from '../../../schemas/retention.ts'
+import { SENSOR_CONFIG, type SensorConfig } from '../../../schemas/sensor-config.ts'
 import { readConfigText, readHubConfig, readTls } from '../hub-settings.ts'
 
 const KINDS = Object.keys(CONFIG_KINDS).join('|')
@@ -26,16 +30,39 @@ show explains every member.
 }
 
 function check(file: string): number {
-  const { kind } = parseAnyConfig(readConfigText(file), file)
+  const text = readConfigText(file)
+  const { kind } = parseAnyConfig(text, file)
   // What no single member shows.
   if (kind === 'hub') {
     const settings = readHubConfig(file)
     readTls(settings)
+    parseRetention(settings.keep)
+    checkHost(settings.host)
     if (settings.geography !== undefined) openGeography(settings.geography)
   }
+  if (kind === 'sensor') checkSensor(parseConfig(text, SENSOR_CONFIG, file))
   const more = kind === 'sensor' ? '; hirundo sensor run --config FILE --check looks at the files that it names' : ''
   process.stdout.write(`${file} is a right configuration of a ${kind}${more}\n`)
   return 0
+}
+
+function checkHost(host: string): void {
+  if (/^[A-Za-z0-9.:%-]+$/.test(host)) return
+  throw new TelescopeError('USAGE', `host "${host}" is neither an address nor a name of this machine`)
+}
+
+/** What the program of a sensor checks itself, as far as the file alone shows it. */
+function checkSensor({ sensor, telescope, hub, watch, follow }: SensorConfig): void {
+  if (!isSensorId(sensor)) {
+    throw new TelescopeError('USAGE', `sensor "${sensor}" must be 1 to 32 lower-case letters, digits and inner hyphens`)
+  }
+  parseTelescope(telescope.join(','))
+  if (!URL.canParse(hub) || !/^https?:$/.test(new URL(hub).protocol)) {
+    throw new TelescopeError('USAGE', `hub "${hub}" is no address, such as https://hub.example`)
+  }
+  if ((watch === undefined) === (follow === undefined)) {
+    throw new TelescopeError('USAGE', 'the configuration names watch or follow, one of them')
+  }
 }
 
 function show(kind: string, values: CommandArguments['values']): number {

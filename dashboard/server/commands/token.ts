@@ -17,7 +17,7 @@ A token is shown once; the hub keeps only its SHA-256. Works on the hub that run
 itself when none runs. A revocation holds from the next request on.
 
   --sensor ID   the token uploads for this sensor and reads what it recorded
-  --role ROLE   analyst reads everything; coordinator uploads for every sensor and administers, too
+  --role ROLE   analyst reads all numbers, and follows no uploads; coordinator uploads for every sensor and administers, too
   --data DIR    data folder of the hub, default ${DATA_DEFAULT}
   --json        print one JSON object`,
   options: {

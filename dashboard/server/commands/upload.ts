@@ -17,9 +17,9 @@ type Action = (typeof ACTIONS)[number]
 export const command: Command = {
   summary: 'list uploads of a hub, and decide about those that were not counted or should not be',
   usage: `hirundo upload list [--state STATE] [--sensor ID] [--limit N] [--data DIR] [--json]
-hirundo upload accept SHA256 --sensor ID [--data DIR] [--json]
-hirundo upload withdraw SHA256 --sensor ID [--data DIR] [--json]
-hirundo upload retry SHA256 --sensor ID [--data DIR] [--json]
+hirundo upload accept SHA256... --sensor ID [--data DIR] [--json]
+hirundo upload withdraw SHA256... --sensor ID [--data DIR] [--json]
+hirundo upload retry SHA256... --sensor ID [--data DIR] [--json]
 
 Works on the hub that runs on the data folder, or on the folder itself when none runs. Decisions are in the audit log.
 
@@ -27,7 +27,8 @@ Works on the hub that runs on the data folder, or on the folder itself when none
   withdraw     takes a counted or held upload out of the numbers; receipt and bytes stay. When its content was also
                sent in another form, that upload keeps the content in the numbers: withdraw it as well. Of a quarantined
                one it says that nothing is to be done about it
-  retry        tries a quarantined upload again
+  retry        tries a quarantined upload again, or one of which nothing was for the telescope
+  SHA256       one or several, as the list shows them
   --state      ${RECEIPT_STATES.join(', ')}
   --sensor ID  the sensor that sent it
   --limit N    the newest N, at most ${LIMIT_MAX}; default ${LIMIT_DEFAULT}
@@ -43,7 +44,11 @@ Works on the hub that runs on the data folder, or on the folder itself when none
   async run(args) {
     const [action, ...names] = args.positionals
     if (action === 'list' && names.length === 0) return await list(args)
-    if (isAction(action) && names.length === 1) return await decide(action, names[0]!, args)
+    if (isAction(action) && names.length > 0) {
+      const uploads = names.map(digestOf)
+      for (const sha256 of uploads) await decide(action, sha256, args)
+      return 0
+    }
     throw new TelescopeError(
       'USAGE',
       'upload: say "upload list", or "upload accept", "withdraw" or "retry" with a SHA-256; see hirundo upload --help',
@@ -87,11 +92,13 @@ async function list({ values }: CommandArguments): Promise<number> {
   return 0
 }
 
-async function decide(action: Action, name: string, { values }: CommandArguments): Promise<number> {
+function digestOf(name: string): string {
   const sha256 = name.toLowerCase()
-  if (!/^[0-9a-f]{64}$/.test(sha256)) {
-    throw new TelescopeError('USAGE', `upload "${name}" is not named by a SHA-256 of 64 hexadecimal digits`)
-  }
+  if (/^[0-9a-f]{64}$/.test(sha256)) return sha256
+  throw new TelescopeError('USAGE', `upload "${name}" is not named by a SHA-256 of 64 hexadecimal digits`)
+}
+
+async function decide(action: Action, sha256: string, { values }: CommandArguments): Promise<void> {
   const decision = { sensor: textOption(values, 'sensor'), sha256, actor: LOCAL_ACTOR }
   const receipt = await administer<Receipt>(
     textOption(values, 'data'),
@@ -114,7 +121,6 @@ async function decide(action: Action, name: string, { values }: CommandArguments
       )
     }
   }
-  return 0
 }
 
 function remarkOf({ duplicate_of }: Receipt): string {
