@@ -5,11 +5,13 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { Collector, type CollectorOptions } from '../../collector/collector.ts'
 import { DstIndex } from '../../collector/dst-index.ts'
+import { keyCheck } from '../../collector/key-file.ts'
 import { Packet } from '../../collector/packet.ts'
 import { readCapture } from '../../collector/read-capture.ts'
 import { parseTelescope } from '../../schemas/address.ts'
 import { physicalColumns } from '../../schemas/column.ts'
 import { FLOW } from '../../schemas/flow.ts'
+import { markTelescope } from '../../schemas/telescope-mark.ts'
 import { pcap } from '../support/capture-builder.ts'
 import { ROOT } from '../support/external.ts'
 import { packetRow } from '../support/flow-oracle.ts'
@@ -21,12 +23,19 @@ import { temporaryFolders } from '../support/temporary-folder.ts'
 
 const newFolder = temporaryFolders()
 const KEY = new Uint8Array(32).fill(7)
+const TELESCOPE = parseTelescope('203.0.113.0/24')
 const DAY = 86_400
 const START = 20_000 * DAY
 
 function openCollector(options: Partial<CollectorOptions> = {}): Collector {
-  const telescope = parseTelescope('203.0.113.0/24')
-  return new Collector({ sensor: 'test', telescope, telescopeEpoch: 3, key: KEY, out: newFolder(), ...options })
+  return new Collector({
+    sensor: 'test',
+    telescope: TELESCOPE,
+    telescopeEpoch: 3,
+    key: KEY,
+    out: newFolder(),
+    ...options,
+  })
 }
 
 function capture(records: readonly { at: number; src?: string; dst?: string }[]): string {
@@ -104,6 +113,8 @@ describe('batch', () => {
       schema_version: 1,
       sensor: 'test',
       telescope_epoch: 3,
+      telescope: markTelescope(TELESCOPE),
+      key_check: keyCheck(KEY),
       spans: [{ from: (START + 1) * 1e6 + 5, to: (START + 3) * 1e6 + 1, basis: 'inferred', packets: 2 }],
       flows: 1,
       packets_read: 4,

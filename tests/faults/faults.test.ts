@@ -44,6 +44,6 @@ it.runIf(hasStrace)(
   async () => {
     const { violations, figures } = await run(failingSystemCalls)
     expect(violations).toEqual([])
-    expect(figures['faults that fired']).toBe(6)
+    expect(figures['faults that fired']).toBe(7)
   },
 )
