@@ -100,9 +100,10 @@ async function checkNothingCounted(session: Session, sensor: string): Promise<vo
     sql`SELECT count(*) AS upload_count FROM sensor_hour WHERE sensor = ${bind('text', sensor)}`,
   )
   if (row!.upload_count === 0 && sums!.upload_count === 0) return
+  const what = row!.upload_count === 0 ? 'hourly sums' : `${row!.upload_count} uploads`
   throw new TelescopeError(
     'SENSOR_HAS_UPLOADS',
-    `sensor "${sensor}" has ${row!.upload_count} uploads in the numbers or on their way; its prefixes can only change before: withdraw them first (hirundo upload withdraw), or register another sensor`,
+    `sensor "${sensor}" has ${what} in the numbers or on their way; its prefixes can only change before: withdraw them first (hirundo upload withdraw), or register another sensor`,
     { sensor, uploads: row!.upload_count },
   )
 }

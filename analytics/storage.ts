@@ -113,8 +113,8 @@ export interface Storage {
   reopenUpload(action: Reopening, decision: UploadDecision): Promise<Receipt>
   /**
    * Takes a counted or held upload out of lake, rollups and coverage in one transaction, and writes that down; of a
-   * quarantined one it only writes down that nothing is to be done about it any more. When a later upload with the same content has a receipt, its content stays in the numbers in that one's name.
-   * What was held for what it holds waits to be counted again.
+   * quarantined one it only writes down that nothing is to be done about it any more. When a later upload with the same
+   * content has a receipt, its content stays in the numbers in that one's name. What was held for what it holds waits to be counted again.
    * @throws NOT_FOUND, UPLOAD_FLOWS_GONE, UPLOAD_STATE (also for one counted by a version that did not note whose flows
    *   are whose)
    */

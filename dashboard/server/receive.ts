@@ -7,7 +7,7 @@ import type { Receipt, UploadKind } from '../../schemas/catalog.ts'
 import type { UploadSequence } from '../../schemas/upload-sequence.ts'
 import { BodyWriter, bodyEmpty, bodyError, bodyTooLarge, UPLOAD_BYTES_MAX } from './body-writer.ts'
 import { type DataFolder, inboxPath, makeFolder, syncFolder } from './data-folder.ts'
-import { digestMismatch } from './digest-mismatch.ts'
+import { digestMismatch, otherLength } from './digest-mismatch.ts'
 import { checkRoomToReceive, type DiskSpace } from './disk-reserve.ts'
 import { isRolledBack, trustedStep } from './trusted-step.ts'
 
@@ -61,9 +61,19 @@ export class Receiver {
   /**
    * The receipt of an earlier upload of the same bytes; then the body need not be sent. A number that the repetition
    * has is noted as come: it may be another than the first had.
+   * @param contentLength of the repetition in bytes, where it is known: it tells another file under the same digest
+   * @throws DIGEST_MISMATCH, STORAGE_FAILED
    */
-  async find(sensor: string, sha256: string, sequence: UploadSequence | null = null): Promise<Receipt | null> {
+  async find(
+    sensor: string,
+    sha256: string,
+    sequence: UploadSequence | null = null,
+    contentLength: number | null = null,
+  ): Promise<Receipt | null> {
     const earlier = await this.#storage.findReceipt(sensor, sha256)
+    if (earlier !== null && contentLength !== null && contentLength !== earlier.byte_count) {
+      throw otherLength(earlier, contentLength)
+    }
     if (earlier !== null && sequence !== null) await this.#note(earlier, sequence)
     return earlier
   }

@@ -73,6 +73,19 @@ function startCounter({
   return { counter, pool }
 }
 
+/** The storage of the hub, which cannot count one upload, and how often it was asked to. */
+function refusing(sha256: string): { storage: Storage; refusals: () => number } {
+  let refusals = 0
+  const countGroup: Storage['countGroup'] = async uploads => {
+    if (uploads.some(upload => upload.sha256 === sha256)) {
+      refusals++
+      throw new TelescopeError('STORAGE_FAILED', 'lake: cannot write')
+    }
+    await hub.storage.countGroup(uploads)
+  }
+  return { storage: { ...hub.storage, countGroup }, refusals: () => refusals }
+}
+
 /** Puts bytes where the receiver would, with their receipt. */
 async function receive(
   bytes: Buffer | string,
@@ -323,46 +336,24 @@ describe('what cannot be read', () => {
 
   it('by the storage is set aside after three tries, and the others of its group are counted', async () => {
     const [bad, good] = [await receive(CAPTURE), await receive(OTHER)]
-    let refusals = 0
-    const { counter } = startCounter({
-      storage: {
-        ...hub.storage,
-        countGroup: async uploads => {
-          if (uploads.some(upload => upload.sha256 === bad)) {
-            refusals++
-            throw new TelescopeError('STORAGE_FAILED', 'lake: cannot write')
-          }
-          await hub.storage.countGroup(uploads)
-        },
-      },
-    })
+    const { storage, refusals } = refusing(bad)
+    const { counter } = startCounter({ storage })
     expect((await settled(good)).state).toBe('counted')
     // On a busy machine that one may have been first: then it takes a later one to tell whose fault it is.
     const later = await receive(gzipSync(OTHER))
     counter.notify()
     expect((await settled(later)).state).toBe('counted')
     expect(await settled(bad)).toMatchObject({ state: 'quarantined', error_code: 'STORAGE_FAILED' })
-    expect(refusals).toBeGreaterThanOrEqual(3)
+    expect(refusals()).toBeGreaterThanOrEqual(3)
     expect(errors.length).toBeGreaterThan(0)
   })
 
   it('by the storage waits while nothing else can be counted either, since the machine may be at fault', async () => {
     const bad = await receive(CAPTURE)
-    let refusals = 0
-    const { counter } = startCounter({
-      storage: {
-        ...hub.storage,
-        countGroup: async uploads => {
-          if (uploads.some(upload => upload.sha256 === bad)) {
-            refusals++
-            throw new TelescopeError('STORAGE_FAILED', 'lake: too many open files')
-          }
-          await hub.storage.countGroup(uploads)
-        },
-      },
-    })
+    const { storage, refusals } = refusing(bad)
+    const { counter } = startCounter({ storage })
     await vi.waitFor(() => expect(errors.length).toBeGreaterThanOrEqual(4), { timeout: 30_000 })
-    expect(refusals).toBeGreaterThanOrEqual(4)
+    expect(refusals()).toBeGreaterThanOrEqual(4)
     expect((await hub.storage.findReceipt('lab-1', bad))!.state).toBe('received')
     const good = await receive(OTHER)
     counter.notify()

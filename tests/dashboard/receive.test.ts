@@ -4,10 +4,11 @@ import { readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Receiver } from '../../dashboard/server/receive.ts'
 import type { Receipt } from '../../schemas/catalog.ts'
 import { TelescopeError } from '../../schemas/errors.ts'
+import { formatSequence } from '../../schemas/upload-sequence.ts'
 import { hasCommand, requireExternal } from '../support/external.ts'
 import { bearer, errorCode, openTestHub, type TestHub } from '../support/test-hub.ts'
 
@@ -89,6 +90,21 @@ describe('an upload', () => {
     expect([other.statusCode, errorCode(other)]).toEqual([422, 'DIGEST_MISMATCH'])
     expect(other.json().error.message).toContain('body has 15 bytes')
     expect(inboxFiles()).toHaveLength(1)
+    // Nor is its number noted as come; that of a true repetition is.
+    const sequence = { number: 7, spool: '01234567', oldest: 1, gone: [] }
+    const noted = vi.spyOn(hub.storage, 'recordReceived')
+    for (const [payload, times] of [
+      ['another capture', 0],
+      ['capture', 1],
+    ] as const) {
+      const headers = {
+        ...bearer(hub.tokens.sensor),
+        'content-type': 'application/octet-stream',
+        ...formatSequence(sequence),
+      }
+      await hub.app.inject({ method: 'PUT', url: `/api/v1/captures/${sha256('capture')}`, headers, payload })
+      expect(noted).toHaveBeenCalledTimes(times)
+    }
   })
 
   it('belongs to its sensor: the same bytes of another are another upload, and unknown to the first', async () => {

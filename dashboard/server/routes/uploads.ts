@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { parametersJsonSchema } from '../../../schemas/api.ts'
-import { type Receipt, UPLOAD_KINDS, type UploadKind } from '../../../schemas/catalog.ts'
-import { TelescopeError } from '../../../schemas/errors.ts'
+import { UPLOAD_KINDS, type UploadKind } from '../../../schemas/catalog.ts'
 import { checkContentType } from '../content-type.ts'
 import { digestMismatch } from '../digest-mismatch.ts'
 import { ERROR_SCHEMA } from '../error-reply.ts'
@@ -55,16 +54,6 @@ export function addUploadRoutes(app: FastifyInstance, parts: ServerParts): void 
   }
 }
 
-/** A repetition is known by its digest alone; of another file under that name the length tells. */
-function checkSameLength({ sha256, byte_count }: Receipt, length: number | null): void {
-  if (length === null || length === byte_count) return
-  throw new TelescopeError(
-    'DIGEST_MISMATCH',
-    `body has ${length} bytes, and what was received with the SHA-256 ${sha256} has ${byte_count}; it is another file: send it with its own SHA-256`,
-    { expected: byte_count, actual: length },
-  )
-}
-
 async function receiveUpload(
   kind: UploadKind,
   request: FastifyRequest<UploadRoute>,
@@ -79,15 +68,14 @@ async function receiveUpload(
     throw digestMismatch(sha256, request.signedSha256)
   }
   const headers = readUploadHeaders(request)
-  const earlier = await receiver.find(sensor, sha256, headers.sequence)
+  const contentLength = announcedLength(request)
+  const earlier = await receiver.find(sensor, sha256, headers.sequence, contentLength)
   // The body of a repetition is not looked at; node reads it off the connection, or it is not even sent when the
   // client waits for 100 Continue.
   if (earlier !== null) {
-    checkSameLength(earlier, announcedLength(request))
     reply.header('location', receiptPath(request, sha256, sensor))
     return hubKey.sign(earlier)
   }
-  const contentLength = announcedLength(request)
   let received: number | null = null
   const leave = await quotas.enter(sensor, contentLength)
   try {
